@@ -1,0 +1,296 @@
+package registry
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Names that must not mix are types of their own. All but TenantName,
+// BucketName and PrincipalName are made by the ledger, never by a client.
+type (
+	// TenantName is the isolation boundary: [a-z0-9-]{3,63}.
+	TenantName string
+	// PrincipalName is a user or a service of one tenant.
+	PrincipalName string
+	// BucketName names a bucket, and so a profile, inside one tenant.
+	BucketName string
+	// UploadID is upl_<ULID>.
+	UploadID string
+	// ObjectID is obj_<ULID>.
+	ObjectID string
+	// GrantID is g_<ULID>: what a signed URL stands for.
+	GrantID string
+	// AccessKeyID is SP and 18 of A-Z0-9.
+	AccessKeyID string
+	// TokenID names a bearer token without being it.
+	TokenID string
+)
+
+// BlobKey is the name of bytes in the store behind Sallyport. It is internal:
+// it prints as "…" so that no log or error can carry it.
+type BlobKey string
+
+// String hides the key. Convert with string(k) where the store needs it.
+func (BlobKey) String() string { return "…" }
+
+// GoString hides the key from %#v as well.
+func (BlobKey) GoString() string { return "…" }
+
+// LogValue hides the key from structured logs.
+func (BlobKey) LogValue() slog.Value { return slog.StringValue("…") }
+
+// Role is a right bundle carried by a key or token.
+type Role string
+
+// The roles. An admin is uploader, reader and auditor of its whole tenant; an
+// operator is global and sees no objects.
+const (
+	RoleUploader Role = "uploader"
+	RoleReader   Role = "reader"
+	RoleAuditor  Role = "auditor"
+	RoleAdmin    Role = "admin"
+	RoleAnalyst  Role = "analyst"
+	RoleOperator Role = "operator"
+)
+
+// Roles lists every role there is, in the order they are documented.
+var Roles = []Role{RoleUploader, RoleReader, RoleAuditor, RoleAdmin, RoleAnalyst, RoleOperator}
+
+// Actor is who acts, proved by a verified credential and never by anything
+// else a client says. RequestID ties audit events to access records.
+type Actor struct {
+	Tenant    TenantName
+	Principal PrincipalName
+	Roles     []Role
+	// Credential is the access key id or token id that proved the actor.
+	Credential string
+	RequestID  string
+}
+
+// Has tells whether the actor carries the role itself; what a role includes
+// is policy's to say.
+func (a Actor) Has(r Role) bool { return slices.Contains(a.Roles, r) }
+
+// System is the actor of what Sallyport does by itself: expiry, scans,
+// promotion, recovery.
+func System(tenant TenantName) Actor {
+	return Actor{Tenant: tenant, Principal: "system"}
+}
+
+// Tenant is the isolation boundary's row.
+type Tenant struct {
+	Name      TenantName `json:"name"`
+	OwnerID   string     `json:"owner_id"`  // 64 hex: the S3 owner id
+	PathHash  string     `json:"path_hash"` // keyed hash that stands for the tenant in blob keys
+	Suspended bool       `json:"suspended,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+}
+
+// AccessKey is a SigV4 credential without its secret.
+type AccessKey struct {
+	ID         AccessKeyID   `json:"id"`
+	Tenant     TenantName    `json:"tenant"`
+	Principal  PrincipalName `json:"principal"`
+	Roles      []Role        `json:"roles"`
+	Generation uint64        `json:"generation"` // changes whenever the secret does: part of every key-cache key
+	CreatedAt  time.Time     `json:"created_at"`
+	Revoked    bool          `json:"revoked,omitempty"`
+}
+
+// Token is an opaque bearer credential; the ledger holds only its hash.
+type Token struct {
+	ID        TokenID       `json:"id"`
+	Name      string        `json:"name"`
+	Tenant    TenantName    `json:"tenant"`
+	Principal PrincipalName `json:"principal"`
+	Roles     []Role        `json:"roles"`
+	CreatedAt time.Time     `json:"created_at"`
+	ExpiresAt time.Time     `json:"expires_at"`
+}
+
+// Intake says when a bucket shows what was written to it.
+type Intake string
+
+const (
+	// IntakeQuarantine publishes only after finalize and inspection.
+	IntakeQuarantine Intake = "quarantine"
+	// IntakeDirect publishes with the write's own commit.
+	IntakeDirect Intake = "direct"
+)
+
+// Bucket is a bucket and the profile of the same name: the policy under which
+// uploads are created. A zero limit means the server's default.
+type Bucket struct {
+	Name         BucketName    `json:"name"`
+	Intake       Intake        `json:"intake"`
+	AllowedTypes []string      `json:"allowed_types,omitempty"` // media types or "image/*"; empty allows any
+	MaxSize      int64         `json:"max_size,omitempty"`      // bytes
+	SessionTTL   time.Duration `json:"session_ttl,omitempty"`
+	PutURLTTL    time.Duration `json:"put_url_ttl,omitempty"`
+	GetURLMinTTL time.Duration `json:"get_url_min_ttl,omitempty"`
+	GetURLMaxTTL time.Duration `json:"get_url_max_ttl,omitempty"`
+	AllowInline  bool          `json:"allow_inline,omitempty"` // SDK-presigned GETs may display instead of attach
+	CORSOrigins  []string      `json:"cors_origins,omitempty"`
+	CreatedAt    time.Time     `json:"created_at"`
+	Listed       bool          `json:"listed"` // the profile "default" is listed once it holds an object
+}
+
+// UploadState is a session's place in its life; see states.go for the table.
+type UploadState string
+
+const (
+	UploadCreated   UploadState = "created"
+	UploadUploading UploadState = "uploading"
+	UploadUploaded  UploadState = "uploaded"
+	UploadFinalized UploadState = "finalized"
+	UploadAborted   UploadState = "aborted"
+	UploadExpired   UploadState = "expired"
+)
+
+// ObjectState is an object's place in its life; see states.go for the table.
+type ObjectState string
+
+const (
+	ObjectPending     ObjectState = "pending"
+	ObjectQuarantined ObjectState = "quarantined"
+	ObjectScanning    ObjectState = "scanning"
+	ObjectPublished   ObjectState = "published"
+	ObjectRejected    ObjectState = "rejected"
+	ObjectDeleted     ObjectState = "deleted"
+)
+
+// Upload is a session: the workflow window. Its lifetime is not its URL's.
+type Upload struct {
+	ID          UploadID      `json:"id"`
+	Tenant      TenantName    `json:"tenant"`
+	Principal   PrincipalName `json:"principal"`
+	Bucket      BucketName    `json:"bucket"`
+	Object      ObjectID      `json:"object"`
+	State       UploadState   `json:"state"`
+	Filename    string        `json:"filename"`
+	ContentType string        `json:"content_type"`
+	Size        int64         `json:"size"`             // declared, exact
+	SHA256      string        `json:"sha256,omitempty"` // declared, hex; "" when none was
+	Grant       GrantID       `json:"grant"`            // the one PUT grant in force; earlier ones are superseded
+	CreatedAt   time.Time     `json:"created_at"`
+	ExpiresAt   time.Time     `json:"expires_at"`
+
+	// The turn. A commit counts only if the row still carries its attempt
+	// and epoch.
+	Attempt    uint64    `json:"attempt,omitempty"`
+	Epoch      uint64    `json:"epoch,omitempty"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"`
+	Staging    BlobKey   `json:"staging,omitempty"` // of the running or the successful attempt
+
+	Stored *Stored `json:"stored,omitempty"` // set by CompletePut
+}
+
+// Stored is what was counted and hashed while bytes were received.
+type Stored struct {
+	Size      int64             `json:"size"`
+	SHA256    string            `json:"sha256"`              // hex
+	MD5       string            `json:"md5"`                 // hex: the ETag of a single PUT
+	Checksums map[string]string `json:"checksums,omitempty"` // "crc32c" → base64, as S3 names them
+}
+
+// Extent is a run of bytes inside one immutable blob.
+type Extent struct {
+	Blob   BlobKey `json:"b"`
+	Offset int64   `json:"o,omitempty"`
+	Length int64   `json:"n"`
+}
+
+// Verdict is what inspection concluded about one exact list of extents.
+type Verdict struct {
+	Result   VerdictResult `json:"result"`
+	Reason   string        `json:"reason,omitempty"` // closed set, e.g. "type_mismatch"
+	Engines  []EngineNote  `json:"engines"`
+	At       time.Time     `json:"at"`
+	Attempts int           `json:"attempts,omitempty"`
+}
+
+// EngineNote says which engine judged and with what.
+type EngineNote struct {
+	Name      string `json:"name"`
+	Version   string `json:"version,omitempty"`
+	Result    string `json:"result"`
+	Signature string `json:"signature,omitempty"` // an engine's name for what it found
+}
+
+// VerdictResult is the closed set of outcomes.
+type VerdictResult string
+
+const (
+	VerdictClean      VerdictResult = "clean"
+	VerdictInfected   VerdictResult = "infected"
+	VerdictRefused    VerdictResult = "refused"
+	VerdictIncomplete VerdictResult = "incomplete"
+	VerdictError      VerdictResult = "error"
+)
+
+// Object is a registry row pointing at an ordered list of extents.
+type Object struct {
+	ID           ObjectID          `json:"id"`
+	Tenant       TenantName        `json:"tenant"`
+	Upload       UploadID          `json:"upload,omitempty"` // "" when written through the S3 port
+	Principal    PrincipalName     `json:"principal"`        // who created it
+	Bucket       BucketName        `json:"bucket"`
+	Key          string            `json:"key"`           // client-visible S3 key; "<object_id>" for sessions
+	Seq          uint64            `json:"seq,omitempty"` // its place in the key's history: the order of the 200s
+	State        ObjectState       `json:"state"`
+	Held         bool              `json:"held,omitempty"`
+	Filename     string            `json:"filename,omitempty"`
+	ContentType  string            `json:"content_type"` // declared
+	DetectedType string            `json:"detected_type,omitempty"`
+	Size         int64             `json:"size"`
+	SHA256       string            `json:"sha256,omitempty"` // hex; "" until known
+	ETag         string            `json:"etag,omitempty"`   // without quotes
+	Checksums    map[string]string `json:"checksums,omitempty"`
+	Metadata     map[string]string `json:"metadata,omitempty"` // x-amz-meta-*, names lower case without prefix
+	Headers      map[string]string `json:"headers,omitempty"`  // Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires
+	Extents      []Extent          `json:"extents,omitempty"`
+	Verdict      *Verdict          `json:"verdict,omitempty"`
+	Targets      []BlobKey         `json:"targets,omitempty"` // promotion under way: where each extent's blob moves
+	CreatedAt    time.Time         `json:"created_at"`
+	ModifiedAt   time.Time         `json:"modified_at,omitzero"` // S3 Last-Modified
+	PublishedAt  time.Time         `json:"published_at,omitzero"`
+	Events       []uint64          `json:"events,omitempty"` // audit leaves that concern it: its timeline
+}
+
+// GrantOp is what a signed URL may do.
+type GrantOp string
+
+const (
+	GrantPut GrantOp = "put"
+	GrantGet GrantOp = "get"
+)
+
+// Disposition of a download by grant. Sessions' downloads are attachments.
+type Disposition string
+
+const (
+	Attachment Disposition = "attachment"
+)
+
+// Grant is what a signed URL stands for.
+type Grant struct {
+	ID          GrantID       `json:"id"`
+	Tenant      TenantName    `json:"tenant"`
+	Op          GrantOp       `json:"op"`
+	Upload      UploadID      `json:"upload,omitempty"`
+	Object      ObjectID      `json:"object,omitempty"`
+	Credential  string        `json:"credential"` // access key or token that asked for it
+	Principal   PrincipalName `json:"principal"`
+	Disposition Disposition   `json:"disposition,omitempty"`
+	IssuedAt    time.Time     `json:"issued_at"`
+	ExpiresAt   time.Time     `json:"expires_at"`
+	Revoked     bool          `json:"revoked,omitempty"`
+}
+
+// Page asks for one page of a list, newest first unless the verb says
+// otherwise.
+type Page struct {
+	Limit  int    // 1 … 1000
+	Cursor string // opaque, from the previous page; "" starts
+}
