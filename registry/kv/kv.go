@@ -10,9 +10,12 @@ import (
 	"errors"
 )
 
-// MaxKeySize is the longest key, in bytes, that a store accepts. The shortest
-// is one byte.
-const MaxKeySize = 4 << 10
+// What a store accepts, in bytes. The shortest key is one byte, the shortest
+// value none.
+const (
+	MaxKeySize   = 4 << 10
+	MaxValueSize = 64 << 20
+)
 
 // Errors of a Store and its Tx. They arrive wrapped; test with errors.Is.
 var (
@@ -26,6 +29,8 @@ var (
 	ErrNoTable = errors.New("kv: no such table")
 	// ErrKey is returned for an empty key and for one over MaxKeySize.
 	ErrKey = errors.New("kv: key is empty or too long")
+	// ErrValue is returned for a value over MaxValueSize.
+	ErrValue = errors.New("kv: value is too long")
 	// ErrScanning is returned by Put and Delete on a table that a Scan of the
 	// same transaction is walking.
 	ErrScanning = errors.New("kv: table is being scanned")
@@ -44,7 +49,9 @@ var (
 
 // Stop is returned by a Scan's function to end the scan early: Scan then
 // returns nil.
-var Stop = errors.New("kv: stop scan") //nolint:staticcheck // ST1012: a signal, not a failure.
+//
+//lint:ignore ST1012 a signal, not a failure
+var Stop = errors.New("kv: stop scan")
 
 // Table names one ordered keyspace. The set of tables is given when the store
 // is opened. They are named, rather than prefixes of one keyspace, so that an
