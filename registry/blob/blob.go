@@ -206,4 +206,3 @@ type SourceError struct {
 func (e *SourceError) Error() string { return fmt.Sprintf("blob: source: %v", e.Err) }
 
 func (e *SourceError) Unwrap() error { return e.Err }
-
