@@ -1,0 +1,163 @@
+// Package config holds every setting of the server: its name, its default, what
+// it means, and how flag, environment, file and default are put together.
+//
+// The comments in this file are the documentation: the reference in
+// deploy/docs/configuration.md and the help of the flags are made from them, and
+// a test fails when they differ.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is what the server starts with. The key tag names a setting in the YAML
+// file ("s3.addr" is addr: under s3:), and so in the environment
+// (SALLYPORT_S3_ADDR) and as a flag (--s3-addr). Secrets have no flag, because
+// every process of a machine can read every other's command line.
+type Config struct {
+	// Directory that holds the ledger, the generated keys and, with the disk
+	// backend, the objects. It is created with mode 0700 and must belong to
+	// one running server.
+	DataDir string `key:"data.dir" flag:"data"`
+	// Free space below which new bodies are refused. Reads, deletes and the
+	// audit log go on, so it must leave room for the ledger to grow.
+	DataMinFree Size `key:"data.min_free"`
+
+	// Lowest level that is logged: debug, info, warn or error.
+	LogLevel slog.Level `key:"log.level"`
+	// Form of the log lines on standard error: text or json.
+	LogFormat string `key:"log.format"`
+
+	// File with the root key that seals the secrets in the ledger: 32 raw
+	// bytes or 64 hexadecimal digits. Empty means a key generated in the data
+	// directory.
+	RootKeyFile string `key:"root.key_file"`
+	// Access key of the first administrator, set before the first start. Empty
+	// means a generated one, kept in the data directory. A later start with
+	// another value is refused.
+	RootAccessKey string `key:"root.access_key" flag:"-"`
+	// Secret that belongs to root.access_key. Both are set, or neither.
+	RootSecretKey Secret `key:"root.secret_key"`
+
+	// Address of the S3 port, host:port. Port 0 picks a free one.
+	S3Addr string `key:"s3.addr"`
+	// URLs under which clients reach the S3 port, without a path. The first one
+	// signs; all of them verify. Empty means http://127.0.0.1 and the port. No
+	// URL is ever built from what a request says its host is.
+	S3ExternalURL []string `key:"s3.external_url"`
+	// Host names below which the first label names a bucket (virtual-host
+	// style), e.g. s3.example.org.
+	S3Domains []string `key:"s3.domains"`
+	// Region that signatures must name.
+	S3Region string `key:"s3.region"`
+	// PEM file with the certificate chain of the S3 port. Empty means plain
+	// HTTP. SIGHUP reads it again.
+	S3TLSCert string `key:"s3.tls_cert"`
+	// PEM file with the private key that belongs to s3.tls_cert.
+	S3TLSKey string `key:"s3.tls_key"`
+	// Origins that browsers may use signed URLs and buckets from where a bucket
+	// has no rules of its own. The control port's own origin always may.
+	S3CORSOrigins []string `key:"s3.cors_origins"`
+	// Show the client what was signed when a signature does not match. For
+	// debugging a client only: the answer repeats parts of the request.
+	S3DebugSignatures bool `key:"s3.debug_signatures"`
+
+	// Address of the control port (API and console), host:port. Port 0 picks a
+	// free one.
+	ControlAddr string `key:"control.addr"`
+	// URL under which clients reach the control port, without a path. Empty
+	// means http://127.0.0.1 and the port.
+	ControlExternalURL string `key:"control.external_url"`
+	// PEM file with the certificate chain of the control port. Empty means
+	// plain HTTP. SIGHUP reads it again.
+	ControlTLSCert string `key:"control.tls_cert"`
+	// PEM file with the private key that belongs to control.tls_cert.
+	ControlTLSKey string `key:"control.tls_key"`
+	// Accept tokens and hand out URLs without TLS from other machines too. Only
+	// for networks where nobody else listens.
+	ControlAllowPlain bool `key:"control.allow_plain"`
+
+	// Addresses or networks of reverse proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed, e.g. 10.0.0.0/8.
+	TrustedProxies []string `key:"trusted_proxies"`
+
+	// Address of the operators' port (health and metrics), host:port. It asks
+	// for no credential, so keep it private. Port 0 picks a free one.
+	OpsAddr string `key:"ops.addr"`
+
+	// Where objects are kept: disk (in the data directory) or s3.
+	BackendKind string `key:"backend.kind"`
+	// URL of the S3 service behind Sallyport, e.g. http://minio:9000.
+	BackendS3Endpoint string `key:"backend.s3_endpoint"`
+	// Bucket that holds the objects. It must exist, be private, have neither
+	// versioning nor expiry rules, and belong to this server alone.
+	BackendS3Bucket string `key:"backend.s3_bucket"`
+	// Region of that bucket.
+	BackendS3Region string `key:"backend.s3_region"`
+	// Access key for that bucket.
+	BackendS3AccessKey string `key:"backend.s3_access_key" flag:"-"`
+	// Secret key for that bucket.
+	BackendS3SecretKey Secret `key:"backend.s3_secret_key"`
+
+	// Longest lifetime of a URL that a client presigned itself with its access
+	// key, at most 168h.
+	PresignMaxTTL time.Duration `key:"presign.max_ttl"`
+	// How long an upload session lives unless its profile says otherwise.
+	UploadsSessionTTL time.Duration `key:"uploads.session_ttl"`
+	// How long an upload URL lives unless its profile says otherwise, at most
+	// 15m. An expired one can be issued anew while the session lives.
+	UploadsPutURLTTL time.Duration `key:"uploads.put_url_ttl"`
+	// Largest object unless its profile says otherwise, at most 5GiB.
+	UploadsMaxSize Size `key:"uploads.max_size"`
+	// How long a download URL lives when the request does not say, 60s to 300s.
+	DownloadsURLTTL time.Duration `key:"downloads.url_ttl"`
+
+	// Hold every upload for review while no malware engine is configured,
+	// rather than publish on the built-in inspection alone.
+	ScannerRequired bool `key:"scanner.required"`
+	// Objects inspected at the same time.
+	ScannerWorkers int `key:"scanner.workers"`
+
+	// How long running transfers may go on after SIGTERM before they are cut.
+	ServerShutdownGrace time.Duration `key:"server.shutdown_grace"`
+	// Connections that one port serves at the same time; more are refused.
+	ServerMaxConnections int `key:"server.max_connections"`
+	// Time a client has to send a request's headers.
+	ServerHeaderTimeout time.Duration `key:"server.header_timeout"`
+	// How long an idle connection is kept open for the next request.
+	ServerIdleTimeout time.Duration `key:"server.idle_timeout"`
+	// How long a body may stand still before its transfer is ended.
+	ServerBodyIdle time.Duration `key:"server.body_idle"`
+	// Average rate per second that a body must keep after its first minute. 0
+	// switches the rule off.
+	ServerMinRate Size `key:"server.min_rate"`
+}
+
+// Default returns the settings of a server that was told nothing.
+func Default() Config {
+	return Config{
+		DataDir:              "./data",
+		DataMinFree:          1 << 30,
+		LogLevel:             slog.LevelInfo,
+		LogFormat:            "text",
+		S3Addr:               ":9000",
+		S3Region:             "us-east-1",
+		ControlAddr:          ":9001",
+		OpsAddr:              "127.0.0.1:9002",
+		BackendKind:          "disk",
+		BackendS3Region:      "us-east-1",
+		PresignMaxTTL:        time.Hour,
+		UploadsSessionTTL:    2 * time.Hour,
+		UploadsPutURLTTL:     120 * time.Second,
+		UploadsMaxSize:       5 << 30,
+		DownloadsURLTTL:      300 * time.Second,
+		ScannerWorkers:       2,
+		ServerShutdownGrace:  30 * time.Second,
+		ServerMaxConnections: 16384,
+		ServerHeaderTimeout:  10 * time.Second,
+		ServerIdleTimeout:    60 * time.Second,
+		ServerBodyIdle:       30 * time.Second,
+		ServerMinRate:        1 << 10,
+	}
+}
