@@ -1,0 +1,60 @@
+# Needs Go and make only. The race detector also needs a C compiler: without one
+# the tests run without it and say so.
+GO      ?= go
+BIN     := bin/sallyport
+DATA    ?= ./data
+# Long enough for the slowest package on a busy two-core machine.
+TIMEOUT ?= 20m
+FUZZTIME ?= 5s
+
+# The race detector, if this machine can build it.
+CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
+ifneq ($(CC_FOUND),)
+RACE := -race
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: run build test bench soak lint cover fuzz help
+
+run: build ## build, and serve with ./data on the default ports
+	$(BIN) serve --data $(DATA) --show-credentials
+
+build: ## build bin/sallyport, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/sallyport
+
+test: ## run every test, with the race detector where a C compiler is found
+	@$(if $(RACE),,echo 'make test: no C compiler, so the race detector is off')
+	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout $(TIMEOUT) ./...
+
+bench: build ## measure, side by side with what is installed beside it
+	$(GO) test -run '^$$' -bench . -benchmem ./sigv4 ./registry/...
+	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/...
+
+soak: ## run the long tests
+	$(GO) test -tags soak -count 1 -timeout 120m ./...
+
+lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is reachable
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+		test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags 'bench soak' ./...
+	$(GO) tool staticcheck ./...
+	@out=$$($(GO) tool govulncheck ./... 2>&1) && echo 'govulncheck: nothing found' || case "$$out" in \
+	*'fetching vulnerabilities'*) echo 'govulncheck: skipped, its database cannot be reached' ;; \
+	*) echo "$$out"; exit 1 ;; \
+	esac
+
+cover: ## write coverage.out and print the totals
+	$(GO) test -timeout $(TIMEOUT) -coverpkg ./... -coverprofile coverage.out ./...
+	$(GO) tool cover -func coverage.out | tail -1
+
+fuzz: ## run each fuzz target for FUZZTIME (default 5s)
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
+			echo "$$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
