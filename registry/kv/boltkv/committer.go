@@ -71,6 +71,7 @@ func (s *Store) resume() {
 	rest := make([]*update, 0, len(c.group))
 	for _, u := range c.group {
 		if u != c.running {
+			u.err, u.settled = nil, false
 			rest = append(rest, u)
 		}
 	}
