@@ -151,5 +151,6 @@ func (s *Store) probeUnnamed() bool {
 	if err := link(f, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return false
 	}
-	return os.Remove(path) == nil
+	err = os.Remove(path) // by now another process may have
+	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
