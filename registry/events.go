@@ -16,6 +16,7 @@ type EventType string
 const (
 	EventServerStarted EventType = "server.started"
 	EventServerStopped EventType = "server.stopped"
+	EventClockAccepted EventType = "clock.accepted" // an operator accepted that the clock leapt ahead
 
 	EventUploadCreated   EventType = "upload.created"
 	EventUploadURLIssued EventType = "upload.url_issued"
@@ -60,7 +61,7 @@ const (
 
 // EventTypes lists every event there is, in the order they are documented.
 var EventTypes = []EventType{
-	EventServerStarted, EventServerStopped,
+	EventServerStarted, EventServerStopped, EventClockAccepted,
 	EventUploadCreated, EventUploadURLIssued, EventUploadReceiving, EventUploadReceived, EventUploadPutFailed,
 	EventUploadFinalized, EventUploadAborted, EventUploadExpired,
 	EventObjectPut, EventObjectQuarantined, EventObjectScanning, EventObjectScanRetried, EventObjectVerdict,
@@ -163,7 +164,7 @@ const (
 )
 
 // errBadEvent is a mistake of the ledger's own code: no request can cause it.
-var errBadEvent = errors.New("registry: event is not fit for the audit log")
+var errBadEvent = errors.New("event is not fit for the audit log")
 
 // check refuses an event that is incomplete, of an unknown type, or that
 // holds in a field for words something that is not one. URLs, signatures,
