@@ -1,0 +1,172 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"sallyport/registry"
+)
+
+// Limits are the server's limits where a bucket sets none of its own.
+type Limits struct {
+	SessionTTL    time.Duration // of an upload session
+	MaxSessionTTL time.Duration // most a profile may set
+	PutURLTTL     time.Duration // of a signed PUT URL when none is asked for
+	MaxPutURLTTL  time.Duration
+	GetURLTTL     time.Duration // of a signed GET URL when none is asked for
+	MinGetURLTTL  time.Duration
+	MaxGetURLTTL  time.Duration
+	PresignMaxTTL time.Duration // of URLs that SDKs sign with user keys
+	MaxSize       int64         // bytes in one PUT
+}
+
+// MaxSinglePut is the most one PUT may carry, 5 GiB as in S3; see
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
+const MaxSinglePut = 5 << 30
+
+// minURLTTL is the shortest lifetime of a signed URL: X-Amz-Expires counts
+// whole seconds.
+const minURLTTL = time.Second
+
+// Defaults returns the documented limits.
+func Defaults() Limits {
+	return Limits{
+		SessionTTL:    2 * time.Hour,
+		MaxSessionTTL: 7 * 24 * time.Hour,
+		PutURLTTL:     120 * time.Second,
+		MaxPutURLTTL:  15 * time.Minute,
+		GetURLTTL:     300 * time.Second,
+		MinGetURLTTL:  60 * time.Second,
+		MaxGetURLTTL:  300 * time.Second,
+		PresignMaxTTL: time.Hour,
+		MaxSize:       MaxSinglePut,
+	}
+}
+
+// UploadRequest is what a client asks of a new session.
+type UploadRequest struct {
+	Filename    string
+	ContentType string
+	Size        int64         // bytes, exact
+	URLTTL      time.Duration // 0 asks for the default
+}
+
+// UploadTerms is what it gets.
+type UploadTerms struct {
+	SessionTTL time.Duration
+	URLTTL     time.Duration
+}
+
+// Upload decides on a new session in bucket b. It returns ErrInvalid,
+// ErrTypeNotAllowed, ErrSizeNotAllowed or ErrInvalidTTL.
+func (l Limits) Upload(b registry.Bucket, req UploadRequest) (UploadTerms, error) {
+	if err := Filename(req.Filename); err != nil {
+		return UploadTerms{}, err
+	}
+	if err := l.Object(b, req.ContentType, req.Size); err != nil {
+		return UploadTerms{}, err
+	}
+	ttl, err := l.PutURL(b, req.URLTTL)
+	if err != nil {
+		return UploadTerms{}, err
+	}
+	return UploadTerms{SessionTTL: or(b.SessionTTL, l.SessionTTL), URLTTL: ttl}, nil
+}
+
+// Object decides whether bucket b takes size bytes declared as contentType. It
+// returns ErrInvalid, ErrTypeNotAllowed or ErrSizeNotAllowed. A direct bucket
+// that allows every type takes any declaration, even one that is no media type,
+// as S3 does.
+func (l Limits) Object(b registry.Bucket, contentType string, size int64) error {
+	if b.Intake != registry.IntakeDirect || len(b.AllowedTypes) > 0 {
+		if err := MediaType(contentType); err != nil {
+			return err
+		}
+		if !declarable(contentType, b.AllowedTypes) {
+			return fmt.Errorf("%w in %s", ErrTypeNotAllowed, b.Name)
+		}
+	}
+	most := l.MaxSize
+	if b.MaxSize > 0 {
+		most = b.MaxSize
+	}
+	if size < 0 || size > most {
+		return fmt.Errorf("%w: at most %d bytes in %s", ErrSizeNotAllowed, most, b.Name)
+	}
+	return nil
+}
+
+// PutURL returns the lifetime of a signed PUT URL, or ErrInvalidTTL. asked 0
+// means the default.
+func (l Limits) PutURL(b registry.Bucket, asked time.Duration) (time.Duration, error) {
+	return within("PUT URL", asked, min(or(b.PutURLTTL, l.PutURLTTL), l.MaxPutURLTTL), minURLTTL, l.MaxPutURLTTL)
+}
+
+// GetURL returns the lifetime of a signed GET URL, or ErrInvalidTTL. asked 0
+// means the default, which bends to the bucket's bounds: nobody asked for it.
+func (l Limits) GetURL(b registry.Bucket, asked time.Duration) (time.Duration, error) {
+	least, most := or(b.GetURLMinTTL, l.MinGetURLTTL), or(b.GetURLMaxTTL, l.MaxGetURLTTL)
+	return within("GET URL", asked, min(max(l.GetURLTTL, least), most), least, most)
+}
+
+// Presign returns ErrInvalidTTL for a URL that an SDK signed with a user key
+// for longer than the maximum.
+func (l Limits) Presign(lifetime time.Duration) error {
+	if lifetime < minURLTTL || lifetime > l.PresignMaxTTL {
+		return fmt.Errorf("%w: presigned URLs live at most %s (setting PRESIGN_MAX_TTL)", ErrInvalidTTL, l.PresignMaxTTL)
+	}
+	return nil
+}
+
+// Profile decides whether an administrator may give bucket b these settings.
+// It returns ErrInvalid, ErrSizeNotAllowed or ErrInvalidTTL.
+func (l Limits) Profile(b registry.Bucket) error {
+	if b.Intake != registry.IntakeQuarantine && b.Intake != registry.IntakeDirect {
+		return fmt.Errorf("%w: unknown intake", ErrInvalid)
+	}
+	for _, pattern := range b.AllowedTypes {
+		if err := typePattern(pattern); err != nil {
+			return err
+		}
+	}
+	if b.MaxSize < 0 || b.MaxSize > l.MaxSize {
+		return fmt.Errorf("%w: maximum size is at most %d bytes", ErrSizeNotAllowed, l.MaxSize)
+	}
+	for _, ttl := range []struct {
+		name        string
+		value, most time.Duration
+	}{
+		{"session_ttl", b.SessionTTL, l.MaxSessionTTL},
+		{"put_url_ttl", b.PutURLTTL, l.MaxPutURLTTL},
+		{"get_url_min_ttl", b.GetURLMinTTL, l.PresignMaxTTL},
+		{"get_url_max_ttl", b.GetURLMaxTTL, l.PresignMaxTTL},
+	} {
+		if ttl.value == 0 {
+			continue
+		}
+		if _, err := within(ttl.name, ttl.value, 0, minURLTTL, ttl.most); err != nil {
+			return err
+		}
+	}
+	if or(b.GetURLMinTTL, l.MinGetURLTTL) > or(b.GetURLMaxTTL, l.MaxGetURLTTL) {
+		return fmt.Errorf("%w: get_url_min_ttl is above get_url_max_ttl", ErrInvalidTTL)
+	}
+	return nil
+}
+
+func within(what string, asked, byDefault, least, most time.Duration) (time.Duration, error) {
+	if asked == 0 {
+		return byDefault, nil
+	}
+	if asked < least || asked > most || asked%time.Second != 0 {
+		return 0, fmt.Errorf("%w: %s lives %s to %s in whole seconds", ErrInvalidTTL, what, least, most)
+	}
+	return asked, nil
+}
+
+func or(own, server time.Duration) time.Duration {
+	if own > 0 {
+		return own
+	}
+	return server
+}

@@ -1,0 +1,37 @@
+package policy
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxFilename is the longest file name in bytes: what a file system takes.
+const MaxFilename = 255
+
+// Filename returns ErrInvalid unless name can be shown to people and sent in a
+// Content-Disposition: 1 to MaxFilename bytes of UTF-8, neither "." nor "..",
+// without path separators, control characters, line separators or characters
+// that turn the direction of text (they make "gpj.exe" read as "exe.jpg").
+func Filename(name string) error {
+	if name == "" || len(name) > MaxFilename {
+		return fmt.Errorf("%w: filename is 1 to %d bytes", ErrInvalid, MaxFilename)
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%w: filename is not UTF-8", ErrInvalid)
+	}
+	if name == "." || name == ".." {
+		return fmt.Errorf("%w: filename names a folder", ErrInvalid)
+	}
+	for _, r := range name {
+		switch {
+		case r == '/' || r == '\\':
+			return fmt.Errorf("%w: filename has a path separator", ErrInvalid)
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return fmt.Errorf("%w: filename has a control character", ErrInvalid)
+		case unicode.Is(unicode.Bidi_Control, r):
+			return fmt.Errorf("%w: filename has a text direction character", ErrInvalid)
+		}
+	}
+	return nil
+}
