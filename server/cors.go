@@ -1,0 +1,167 @@
+package server
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// CORS is one rule about which pages of other origins may use a resource (the fetch
+// standard's CORS protocol). Credentials are never allowed: requests are
+// authorised by what they carry, not by cookies.
+type CORS struct {
+	// AllowedOrigins lists origins ("https://app.example.com"), each with at most one
+	// "*" for any run of characters. "*" alone is every origin.
+	AllowedOrigins []string
+	// AllowedMethods lists methods; empty: GET, HEAD, PUT, POST, DELETE.
+	AllowedMethods []string
+	// AllowedHeaders lists request headers a page may set, with at most one "*" each;
+	// empty: all.
+	AllowedHeaders []string
+	// ExposeHeaders lists response headers a page may read; empty: ETag, the request
+	// ids and the checksums.
+	ExposeHeaders []string
+	// MaxAge is how long a browser may keep the answer to a preflight; 0: its default.
+	MaxAge time.Duration
+}
+
+func defaultMethods() []string { return []string{"GET", "HEAD", "PUT", "POST", "DELETE"} }
+
+func defaultExposed() []string {
+	return []string{"ETag", "x-amz-request-id", "X-Request-Id", "x-amz-version-id",
+		"x-amz-checksum-sha256", "x-amz-checksum-sha1", "x-amz-checksum-crc32", "x-amz-checksum-crc32c",
+		"x-amz-checksum-crc64nvme", "x-amz-checksum-type", "Content-Range", "Accept-Ranges", "Content-Disposition"}
+}
+
+// IsPreflight reports whether the request is a browser's question before the real
+// one.
+func IsPreflight(ctx *fasthttp.RequestCtx) bool {
+	return ctx.IsOptions() && len(ctx.Request.Header.Peek(fasthttp.HeaderOrigin)) > 0 &&
+		len(ctx.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) > 0
+}
+
+// Preflight answers a preflight request that the rule allows, with 204, and reports
+// whether it did. Whoever asks all rules in vain answers 403 itself; caches are told
+// in either case what the answer depends on.
+func (r CORS) Preflight(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	vary(ctx, fasthttp.HeaderOrigin, fasthttp.HeaderAccessControlRequestMethod, fasthttp.HeaderAccessControlRequestHeaders)
+	origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
+	method := string(h.Peek(fasthttp.HeaderAccessControlRequestMethod))
+	headers, headersOK := r.headers(string(h.Peek(fasthttp.HeaderAccessControlRequestHeaders)))
+	if !ok || !headersOK || !slices.Contains(r.methods(), method) {
+		return false
+	}
+	resp := &ctx.Response.Header
+	resp.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
+	resp.Set(fasthttp.HeaderAccessControlAllowMethods, strings.Join(r.methods(), ", "))
+	if headers != "" {
+		resp.Set(fasthttp.HeaderAccessControlAllowHeaders, headers)
+	}
+	if r.MaxAge > 0 {
+		resp.Set(fasthttp.HeaderAccessControlMaxAge, strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
+	}
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	return true
+}
+
+// Decorate lets a page of an allowed origin read the answer to its actual request,
+// and reports whether the rule covers the request. Errors need it too, or the page
+// sees nothing but a failure.
+func (r CORS) Decorate(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	vary(ctx, fasthttp.HeaderOrigin)
+	origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
+	if !ok || !slices.Contains(r.methods(), string(h.Method())) {
+		return false
+	}
+	resp := &ctx.Response.Header
+	resp.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
+	exposed := r.ExposeHeaders
+	if len(exposed) == 0 {
+		exposed = defaultExposed()
+	}
+	resp.Set(fasthttp.HeaderAccessControlExposeHeaders, strings.Join(exposed, ", "))
+	return true
+}
+
+// origin returns what to answer to an origin.
+func (r CORS) origin(origin string) (string, bool) {
+	if origin == "" {
+		return "", false
+	}
+	if slices.Contains(r.AllowedOrigins, "*") {
+		return "*", true
+	}
+	for _, pattern := range r.AllowedOrigins {
+		if matches(pattern, origin) {
+			return origin, true
+		}
+	}
+	return "", false
+}
+
+func (r CORS) methods() []string {
+	if len(r.AllowedMethods) == 0 {
+		return defaultMethods()
+	}
+	return r.AllowedMethods
+}
+
+// headers returns the list to allow for the headers a page asks for.
+func (r CORS) headers(asked string) (string, bool) {
+	if strings.TrimSpace(asked) == "" {
+		return "", true
+	}
+	var allowed []string
+	for name := range strings.SplitSeq(asked, ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !isToken(name) {
+			return "", false
+		}
+		if len(r.AllowedHeaders) > 0 && !slices.ContainsFunc(r.AllowedHeaders, func(pattern string) bool {
+			return matches(strings.ToLower(pattern), name)
+		}) {
+			return "", false
+		}
+		allowed = append(allowed, name)
+	}
+	return strings.Join(allowed, ", "), true
+}
+
+// isToken reports whether s is a header name (RFC 9110, section 5.6.2): nothing else
+// is echoed.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
+}
+
+// matches compares s with a pattern that holds at most one "*".
+func matches(pattern, s string) bool {
+	before, after, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == s
+	}
+	return len(s) >= len(before)+len(after) && strings.HasPrefix(s, before) && strings.HasSuffix(s, after)
+}
+
+// vary adds names to Vary that are not there yet.
+func vary(ctx *fasthttp.RequestCtx, names ...string) {
+	for _, name := range names {
+		var have string
+		for _, v := range ctx.Response.Header.PeekAll(fasthttp.HeaderVary) {
+			have += "," + string(v)
+		}
+		found := false
+		for v := range strings.SplitSeq(have, ",") {
+			found = found || strings.EqualFold(strings.TrimSpace(v), name)
+		}
+		if !found {
+			ctx.Response.Header.Add(fasthttp.HeaderVary, name)
+		}
+	}
+}
