@@ -269,8 +269,11 @@ func consistent(tx kv.Tx) error {
 		forward, err := rowsOf(tx, table, kv.Range{})
 		back, err2 := rowsOf(tx, table, kv.Range{Reverse: true})
 		slices.Reverse(back)
-		if err := errors.Join(err, err2); err != nil || !slices.Equal(forward, back) {
-			return fmt.Errorf("table %s: %d rows forward, %d back, %w", table, len(forward), len(back), err)
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		if !slices.Equal(forward, back) {
+			return fmt.Errorf("table %s: %d rows forward, %d back", table, len(forward), len(back))
 		}
 	}
 	return nil
