@@ -1,0 +1,308 @@
+package sigv4
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+)
+
+// scratch is what canonicalising one request needs; pooled by its Verifier.
+type scratch struct {
+	canonical []byte
+	toSign    []byte
+	arena     []byte  // normalised query names and values, one after the other
+	params    []param // into arena
+	query     []byte  // the canonical query
+	covered   []bool  // by header line: it is signed
+	signed    []field // the signed headers in their order
+	names     []byte  // when signing: the lower-case names of signed
+	list      []byte  // when signing: them again, joined by ";"
+	stamp     []byte  // when presigning
+	header    []Field // when presigning
+}
+
+// param is a query parameter in the arena: name from start to middle, value
+// from middle to end.
+type param struct{ start, middle, end int }
+
+// field is one signed header line; many lines of one name follow each other.
+type field struct {
+	name, value []byte
+	first       bool // of its name
+}
+
+// pathForm says how the wire's path is read into the canonical request.
+type pathForm int
+
+const (
+	// pathEncoded is AWS's: bytes that AWS's encoding escapes and the client
+	// sent plain are escaped, escapes of unreserved bytes are undone.
+	pathEncoded pathForm = iota
+	// pathVerbatim is the path as sent: curl signs so.
+	pathVerbatim
+)
+
+// appendNormal appends the canonical form of raw path or query text.
+//
+//   - unreserved bytes stay, and so do escapes of all others;
+//   - an escape of an unreserved byte becomes that byte;
+//   - any other byte is escaped ("/" stays where keep says so; "+" is what
+//     space becomes, in a query);
+//   - an escape with lower-case hex is left as it is. No SDK sends one, and
+//     to read "%2f" as "%2F" would let a changed request pass for the signed.
+//
+// Two texts of the same form decode to the same bytes. It reports whether every
+// "%" began an escape; others are left as they are.
+func appendNormal(dst, raw []byte, form textForm) (out []byte, ok bool) {
+	ok = true
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch {
+		case unreserved(c) || (c == '/' && form == pathText):
+			dst = append(dst, c)
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) {
+				dst, ok = append(dst, c), false
+				continue
+			}
+			hi, lo := raw[i+1], raw[i+2]
+			i += 2
+			upper := class[hi]&class[lo]&classUpperHex != 0
+			if d := unhex(hi)<<4 | unhex(lo); upper && unreserved(d) {
+				dst = append(dst, d)
+			} else {
+				dst = append(dst, '%', hi, lo)
+			}
+		case c == '+' && form == queryText:
+			dst = append(dst, '%', '2', '0')
+		default:
+			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return dst, ok
+}
+
+type textForm int
+
+const (
+	pathText textForm = iota
+	queryText
+)
+
+// isNormal reports whether appendNormal would leave the path alone.
+func isNormal(path []byte) bool {
+	for i, c := range path {
+		switch {
+		case unreserved(c) || c == '/':
+		case c == '%' && i+2 < len(path):
+			hi, lo := path[i+1], path[i+2]
+			if class[hi]&class[lo]&classUpperHex != 0 && unreserved(unhex(hi)<<4|unhex(lo)) {
+				return false
+			}
+		case c == '%':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// setQuery builds the canonical query: every parameter but the signature,
+// normalised, sorted by name and then value. A name without "=" gets one.
+func (s *scratch) setQuery(raw []byte, kind Kind) error {
+	s.query, s.arena, s.params = s.query[:0], s.arena[:0], s.params[:0]
+	q := queryCursor{rest: raw}
+	for q.next() {
+		var p param
+		var okName, okValue bool
+		p.start = len(s.arena)
+		s.arena, okName = appendNormal(s.arena, q.name, queryText)
+		p.middle = len(s.arena)
+		if kind == QueryAuth && string(s.arena[p.start:]) == "X-Amz-Signature" {
+			s.arena = s.arena[:p.start]
+			continue
+		}
+		s.arena, okValue = appendNormal(s.arena, q.value, queryText)
+		p.end = len(s.arena)
+		if !okName || !okValue {
+			return refuse(MalformedQuery, "")
+		}
+		s.params = append(s.params, p)
+	}
+	s.joinQuery()
+	return nil
+}
+
+// addParam adds an encoded parameter to the arena, for joinQuery.
+func (s *scratch) addParam(name, value string) {
+	p := param{start: len(s.arena)}
+	s.arena = AppendComponent(s.arena, name)
+	p.middle = len(s.arena)
+	s.arena = AppendComponent(s.arena, value)
+	p.end = len(s.arena)
+	s.params = append(s.params, p)
+}
+
+// joinQuery sorts the parameters and writes the canonical query.
+func (s *scratch) joinQuery() {
+	slices.SortFunc(s.params, func(a, b param) int {
+		if c := bytes.Compare(s.arena[a.start:a.middle], s.arena[b.start:b.middle]); c != 0 {
+			return c
+		}
+		return bytes.Compare(s.arena[a.middle:a.end], s.arena[b.middle:b.end])
+	})
+	for i, p := range s.params {
+		if i > 0 {
+			s.query = append(s.query, '&')
+		}
+		s.query = append(append(s.query, s.arena[p.start:p.middle]...), '=')
+		s.query = append(s.query, s.arena[p.middle:p.end]...)
+	}
+}
+
+// setHeaders finds the lines of each signed header. It refuses a request that
+// lacks a signed header (an absent one must not pass for an empty one), whose
+// host is not signed or not single, or that has an x-amz-* header outside the
+// signature.
+func (s *scratch) setHeaders(r *Request, signedHeaders []byte) error {
+	s.signed = s.signed[:0]
+	s.covered = append(s.covered[:0], make([]bool, len(r.Header))...)
+	hosts := 0
+	list := signedHeaders
+	for more := true; more; {
+		var name []byte
+		name, list, more = bytes.Cut(list, []byte{';'})
+		first := true
+		for i := range r.Header {
+			if !equalFoldBytes(r.Header[i].Name, name) {
+				continue
+			}
+			s.covered[i] = true
+			s.signed = append(s.signed, field{name: name, value: r.Header[i].Value, first: first})
+			first = false
+			if string(name) == "host" {
+				hosts++
+			}
+		}
+		if first {
+			return refuse(SignatureMismatch, "a signed header is absent")
+		}
+	}
+	if hosts != 1 {
+		return &Error{Code: HeadersNotSigned, Detail: "exactly one host must be signed", Headers: []string{"host"}}
+	}
+	for i := range r.Header {
+		name := r.Header[i].Name
+		if !s.covered[i] && len(name) > len(amzPrefix) && equalFold(name[:len(amzPrefix)], amzPrefix) &&
+			!equalFold(name, "x-amz-content-sha256") {
+			return s.notSigned(r)
+		}
+	}
+	return nil
+}
+
+func (s *scratch) notSigned(r *Request) error {
+	e := &Error{Code: HeadersNotSigned}
+	for i := range r.Header {
+		name := string(bytes.ToLower(r.Header[i].Name))
+		if !s.covered[i] && len(name) > len(amzPrefix) && name[:len(amzPrefix)] == amzPrefix && name != "x-amz-content-sha256" {
+			e.Headers = append(e.Headers, name)
+		}
+	}
+	slices.Sort(e.Headers)
+	e.Headers = slices.Compact(e.Headers)
+	return e
+}
+
+func equalFoldBytes(name, lower []byte) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range lower {
+		if name[i] != c && toLower(name[i]) != c {
+			return false
+		}
+	}
+	return true
+}
+
+// setCanonical builds the canonical request from the parts that setQuery and
+// setHeaders left, with host in the place of the Host that came unless it is
+// nil.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []byte) {
+	b := append(append(s.canonical[:0], r.Method...), '\n')
+	switch {
+	case len(r.Path) == 0:
+		b = append(b, '/')
+	case form == pathVerbatim:
+		b = append(b, r.Path...)
+	default:
+		b, _ = appendNormal(b, r.Path, pathText)
+	}
+	b = append(append(append(b, '\n'), s.query...), '\n')
+	for i, f := range s.signed {
+		switch {
+		case !f.first:
+			b = append(b, ',')
+		case i > 0:
+			b = append(b, '\n')
+		}
+		if f.first {
+			b = append(append(b, f.name...), ':')
+		}
+		if host != nil && string(f.name) == "host" {
+			b = append(b, host...)
+		} else {
+			b = appendValue(b, f.value)
+		}
+	}
+	b = append(append(append(b, '\n', '\n'), e.signedHeaders...), '\n')
+	s.canonical = append(b, e.payload...)
+}
+
+// appendValue appends a header value trimmed, each run of spaces as one. Line
+// ends (a folded value) count as spaces: a newline inside would read as another
+// header.
+func appendValue(dst, value []byte) []byte {
+	value = trim(value)
+	gap := false
+	for _, c := range value {
+		if c == ' ' || c == '\r' || c == '\n' {
+			gap = true
+			continue
+		}
+		if gap {
+			dst, gap = append(dst, ' '), false
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// setToSign builds the string to sign of the canonical request.
+func (s *scratch) setToSign(e *envelope) {
+	b := append(append(s.toSign[:0], algorithm+"\n"...), e.stamp...)
+	b = append(append(append(b, '\n'), e.date...), '/')
+	b = append(append(b, e.region...), '/')
+	b = append(append(b, e.service...), "/"+terminator+"\n"...)
+	sum := sha256.Sum256(s.canonical)
+	s.toSign = hex.AppendEncode(b, sum[:])
+}
+
+// envelope is what is signed besides the request: a verifier has it from a
+// Claim, a signer from its key.
+type envelope struct {
+	signedHeaders, payload []byte
+	stamp                  []byte // YYYYMMDDTHHMMSSZ
+	date, region, service  []byte
+}
+
+func (c *Claim) envelope() envelope {
+	return envelope{c.SignedHeaders, c.ContentSHA256, c.stamp, c.Date, c.Region, c.Service}
+}
+
+func (k *SigningKey) envelope(stamp, signedHeaders, payload []byte) envelope {
+	return envelope{signedHeaders, payload, stamp, []byte(k.date), []byte(k.region), []byte(k.service)}
+}

@@ -1,0 +1,2 @@
+// Package sigv4 proves who signed a request. (Manual follows.)
+package sigv4
