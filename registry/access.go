@@ -52,15 +52,6 @@ const (
 	maxAccessText       = 1024 // bytes of a text that a client chose
 )
 
-// accessConfig configures the access log.
-type accessConfig struct {
-	// Buffer is how many records may wait in memory. 0 means 16,384.
-	Buffer int
-	// Every is how often they are written. 0 means a second.
-	Every time.Duration
-	Log   *slog.Logger
-}
-
 // accessLog gathers access records and writes each second's as one block with
 // one leaf. It is safe for concurrent use.
 type accessLog struct {
@@ -89,13 +80,13 @@ type accessLog struct {
 
 // openAccess starts the writer. If the last process did not end cleanly,
 // records of its last second may be missing: access.gap says so.
-func openAccess(ctx context.Context, audit *auditLog, cfg accessConfig) (*accessLog, error) {
+func openAccess(ctx context.Context, audit *auditLog, cfg auditConfig) (*accessLog, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("access log: %w", err)
+		return nil, err
 	}
 	l := &accessLog{
-		audit: audit, log: cfg.Log, limit: cfg.Buffer, every: cfg.Every, encoder: encoder,
+		audit: audit, log: cfg.Log, limit: cfg.AccessBuffer, every: cfg.AccessEvery, encoder: encoder,
 		count: newAccessMetrics(),
 		wake:  make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}),
 		refused: make(refusals),
@@ -110,7 +101,7 @@ func openAccess(ctx context.Context, audit *auditLog, cfg accessConfig) (*access
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if err := l.markOpen(ctx); err != nil {
-		return nil, fmt.Errorf("access log: %w", err)
+		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
@@ -118,7 +109,7 @@ func openAccess(ctx context.Context, audit *auditLog, cfg accessConfig) (*access
 	return l, nil
 }
 
-// markOpen writes the row that only Close deletes. If it is there already, the
+// markOpen writes the row that only close deletes. If it is there already, the
 // last process died with records in memory.
 func (l *accessLog) markOpen(ctx context.Context) error {
 	now := l.audit.now().UTC()
@@ -158,7 +149,16 @@ func (l *accessLog) markOpen(ctx context.Context) error {
 //
 // On an error the record is lost; the next block is preceded by an access.gap
 // that counts it.
-func (l *accessLog) Access(ctx context.Context, rec AccessRecord) error {
+func (a *auditLog) Access(ctx context.Context, rec AccessRecord) error {
+	return a.access.record(ctx, rec)
+}
+
+// FlushAccess writes every access record taken before, and signs the head.
+func (a *auditLog) FlushAccess(ctx context.Context) error {
+	return a.access.write(ctx, forever, afterwardsOpen)
+}
+
+func (l *accessLog) record(ctx context.Context, rec AccessRecord) error {
 	rec.Time = rec.Time.Round(0).UTC()
 	rec.Key = cut(rec.Key, maxAccessText)
 	rec.Reason = cut(rec.Reason, maxWord)
@@ -258,14 +258,9 @@ func (l *accessLog) run(ctx context.Context) {
 	}
 }
 
-// Flush writes every record taken before, and signs the tree's head.
-func (l *accessLog) Flush(ctx context.Context) error {
-	return l.write(ctx, forever, afterwardsOpen)
-}
-
-// Close stops taking records, writes those there are and marks the clean end.
+// close stops taking records, writes those there are and marks the clean end.
 // If it fails, the next start will record a gap.
-func (l *accessLog) Close(ctx context.Context) error {
+func (l *accessLog) close(ctx context.Context) error {
 	l.mu.Lock()
 	again := l.closed
 	l.closed = true

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -54,15 +55,19 @@ var (
 	rowAccessOpen = []byte("open") // there while access records may be in memory; holds the time of the start
 )
 
-// auditKeyLabel is what the signing key is sealed for.
-const auditKeyLabel = "audit key"
-
 // auditConfig is what the audit log needs of the ledger.
 type auditConfig struct {
-	Store  kv.Store
-	Now    func() time.Time // the ledger's time
-	Rand   io.Reader
-	Sealer *sealer // keeps the signing key
+	Store kv.Store
+	Now   func() time.Time // the ledger's time
+	Rand  io.Reader
+	Log   *slog.Logger // nil discards
+	// Seal and Unseal keep the signing key under the ledger's root key.
+	Seal   func(plain []byte) ([]byte, error)
+	Unseal func(sealed []byte) ([]byte, error)
+	// AccessBuffer is how many access records may wait in memory; 0 means
+	// 16,384. AccessEvery is how often they are written; 0 means a second.
+	AccessBuffer int
+	AccessEvery  time.Duration
 }
 
 // auditLog is a transparency log: the leaves of a Merkle tree with the hashes
@@ -75,11 +80,13 @@ type auditLog struct {
 	signer   note.Signer
 	verifier note.Verifier
 	vkey     string
+	access   *accessLog
 }
 
 // openAudit makes the log's signing key on the first start. Later it unseals
 // it and checks that the tree still is what the last signed head promised:
-// ErrTampered, naming that head, if leaves are missing or were changed.
+// ErrTampered, naming that head, if leaves are missing or were changed. It must
+// be closed.
 func openAudit(ctx context.Context, cfg auditConfig) (*auditLog, error) {
 	a := &auditLog{store: cfg.Store, now: cfg.Now}
 	err := a.store.View(ctx, func(tx kv.Tx) error {
@@ -87,7 +94,7 @@ func openAudit(ctx context.Context, cfg auditConfig) (*auditLog, error) {
 		if err != nil {
 			return err
 		}
-		skey, err := cfg.Sealer.open(sealed, auditKeyLabel)
+		skey, err := cfg.Unseal(sealed)
 		if err != nil {
 			return fmt.Errorf("unseal the audit log's signing key: %w", err)
 		}
@@ -102,8 +109,16 @@ func openAudit(ctx context.Context, cfg auditConfig) (*auditLog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
+	if a.access, err = openAccess(ctx, a, cfg); err != nil {
+		return nil, fmt.Errorf("access log: %w", err)
+	}
 	return a, nil
 }
+
+// close writes the access records there are, signs the head and marks a clean
+// end. The store must still be open; nothing may be appended afterwards, or
+// only the next start signs for it.
+func (a *auditLog) close(ctx context.Context) error { return a.access.close(ctx) }
 
 // create writes key and first head of an empty log.
 func (a *auditLog) create(ctx context.Context, cfg auditConfig) error {
@@ -115,7 +130,7 @@ func (a *auditLog) create(ctx context.Context, cfg auditConfig) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := cfg.Sealer.seal([]byte(skey), auditKeyLabel)
+	sealed, err := cfg.Seal([]byte(skey))
 	if err != nil {
 		return fmt.Errorf("seal the audit log's signing key: %w", err)
 	}

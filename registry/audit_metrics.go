@@ -27,19 +27,20 @@ func newAccessMetrics() accessMetrics {
 	}
 }
 
-// Metrics returns the collectors of the audit log and its access records.
-func (l *accessLog) Metrics() []prometheus.Collector {
+// collectors returns the metrics of the audit log and its access records.
+func (a *auditLog) collectors() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	l := a.access
 	return []prometheus.Collector{
 		l.count.blocks, l.count.bytes, l.count.records, l.count.waits, l.count.lost,
 		gauge("audit_tree_size", "Leaves of the audit log.", func() float64 {
-			return l.audit.measure(auditSize)
+			return a.measure(auditSize)
 		}),
 		gauge("audit_signed_size", "Leaves that the last signed head covers.", func() float64 {
-			return l.audit.measure(func(tx kv.Reader) (uint64, error) {
-				c, _, err := l.audit.lastHead(tx)
+			return a.measure(func(tx kv.Reader) (uint64, error) {
+				c, _, err := a.lastHead(tx)
 				return c.Size, err
 			})
 		}),
