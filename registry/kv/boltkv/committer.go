@@ -3,18 +3,12 @@ package boltkv
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
 
 	"sallyport/registry/kv"
 )
-
-// yields is how often the committer steps aside before it takes a group, so
-// that callers answered by the last commit can join the next one. It is not a
-// delay: with nobody else to run it costs a few microseconds.
-const yields = 64
 
 // committer is what one group after another is built in. All of it is reused.
 type committer struct {
@@ -41,9 +35,7 @@ func (s *Store) run() {
 	}()
 	c := &s.committer
 	for {
-		for range yields {
-			runtime.Gosched()
-		}
+		s.queue.gather()
 		last := s.closed.Load() // before take: after it nothing is pushed
 		c.group = s.queue.take(c.group)
 		switch {
