@@ -72,9 +72,12 @@ func (l *Listener) tellTooMany(tc *net.TCPConn) {
 
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, tc.RemoteAddr(), nil)
+	t := &turn{conn: c, length: NoLength}
+	t.RequestID = l.cfg.NewID()
+	ctx.SetUserValue(turnKey{}, t)
 	resetResponse(&ctx)
 	l.cfg.RenderError(&ctx, Fault{fasthttp.StatusServiceUnavailable, ReasonTooManyConnections})
-	ctx.Response.Header.Set(l.cfg.IDHeader, l.cfg.NewID())
+	ctx.Response.Header.Set(l.cfg.IDHeader, t.RequestID)
 	ctx.SetConnectionClose()
 	bw := bufio.NewWriter(c)
 	if ctx.Response.Write(bw) == nil {

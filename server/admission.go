@@ -110,7 +110,6 @@ func expectation(h *fasthttp.RequestHeader, t *turn) {
 	if e := h.Peek(fasthttp.HeaderExpect); len(e) > 0 {
 		if h.IsHTTP11() && t.hasBody() {
 			h.Set(fasthttp.HeaderExpect, "100-continue")
-			t.conn.armed = t.conn.armed.Add(-t.conn.l.cfg.Limits.BodyIdle)
 		} else {
 			h.Del(fasthttp.HeaderExpect)
 		}

@@ -25,17 +25,17 @@ type conn struct {
 
 	linger   atomic.Bool // unread request bytes are expected when the connection closes
 	received atomic.Bool // a byte has arrived
+	broken   atomic.Bool // a write failed
+	mute     atomic.Bool // what is written is swallowed
 	closed   atomic.Bool
 
 	mu   sync.Mutex
 	turn *turn // the exchange under way; nil between two
 
 	// The serving goroutine's own.
-	armed     time.Time // when the write deadline was last set
-	writeErr  error     // first failure to write
-	mute      bool      // swallow what is written
-	sent      int64     // bytes of the current answer that the kernel took
-	sendSince time.Time // when waiting for the client to take it began
+	armed  time.Time     // when the write deadline was last set
+	sent   int64         // bytes of the current answer that the kernel took
+	waited time.Duration // for the client to take them, as far as deadlines were met
 }
 
 // tlsConn is TLS over a conn. fasthttp knows it as TLS by its methods.
@@ -72,7 +72,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write sends p whole, however slowly the client takes it, as long as it takes
 // something within every BodyIdle and keeps to the minimum rate.
 func (c *conn) Write(p []byte) (n int, err error) {
-	if c.mute {
+	if c.mute.Load() {
 		return len(p), nil
 	}
 	for {
@@ -84,7 +84,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 			return n, nil
 		}
 		if m == 0 || !c.mayGoOn(err) {
-			c.writeErr = err
+			c.broken.Store(true)
 			return n, err
 		}
 	}
@@ -96,7 +96,7 @@ const sendSlice = 4 << 20
 // ReadFrom lets the kernel send a limited file; anything else is copied.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	lr, ok := r.(*io.LimitedReader)
-	if _, file := lrFile(lr, ok); !file || c.mute {
+	if _, file := lrFile(lr, ok); !file || c.mute.Load() {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
 	for left := lr.N; left > 0; {
@@ -116,7 +116,7 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 			return n, nil
 		case m > 0 && consumed == m && c.mayGoOn(err):
 		default:
-			c.writeErr = err
+			c.broken.Store(true)
 			lr.N = left
 			return n, err
 		}
@@ -137,9 +137,6 @@ func lrFile(lr *io.LimitedReader, ok bool) (*os.File, bool) {
 // call, so it is set again only after a quarter of it has passed.
 func (c *conn) arm() {
 	now := c.l.cfg.Now()
-	if c.sendSince.IsZero() {
-		c.sendSince = now
-	}
 	idle := c.l.cfg.Limits.BodyIdle
 	if !c.armed.IsZero() && now.Sub(c.armed) < idle/4 {
 		return
@@ -155,24 +152,27 @@ func (c *conn) mayGoOn(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
 		return false
 	}
-	c.armed = time.Time{}
 	lim := c.l.cfg.Limits
-	waited := c.l.cfg.Now().Sub(c.sendSince)
-	return waited <= lim.MinRateGrace || !tooSlow(c.sent, waited, lim.MinRate)
+	c.waited += c.l.cfg.Now().Sub(c.armed)
+	c.armed = time.Time{}
+	return c.waited <= lim.MinRateGrace || !tooSlow(c.sent, c.waited, lim.MinRate)
 }
 
 func tooSlow(n int64, waited time.Duration, rate int64) bool {
 	return rate > 0 && float64(n) < float64(rate)*waited.Seconds()
 }
 
-// Close ends the connection from the serving side: it lets go of the exchange and
-// lingers if request bytes were left unread.
+// Close ends the connection from the serving side: it records the exchange, unless
+// that still runs (fasthttp closes connections it takes for idle from its shutdown),
+// and lingers if request bytes were left unread.
 func (c *conn) Close() error {
-	c.l.finish(c)
+	if t := c.current(); t != nil && t.settled.Load() {
+		c.l.finish(c)
+	}
 	if c.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	if c.linger.Load() && c.writeErr == nil && !c.mute {
+	if c.linger.Load() && !c.broken.Load() && !c.mute.Load() {
 		c.discard()
 	}
 	c.l.forget(c)
@@ -209,7 +209,7 @@ func (c *conn) begin(t *turn) {
 	c.mu.Lock()
 	c.turn = t
 	c.mu.Unlock()
-	c.sent, c.sendSince = 0, time.Time{}
+	c.sent, c.waited = 0, 0
 }
 
 // end takes the exchange under way off the connection.

@@ -70,10 +70,14 @@ func (l *Listener) settle(ctx *fasthttp.RequestCtx, t *turn) {
 	}
 	ctx.Response.Header.Set(l.cfg.IDHeader, t.RequestID)
 	t.Status = ctx.Response.StatusCode()
-	if !ctx.Response.IsBodyStream() && !ctx.IsHead() {
-		t.BytesOut = int64(len(ctx.Response.Body()))
+	if !ctx.Response.IsBodyStream() {
+		t.answer = nil // the handler thought better of it
+		if !ctx.IsHead() {
+			t.BytesOut = int64(len(ctx.Response.Body()))
+		}
 	}
 	t.own()
+	t.settled.Store(true)
 }
 
 // fail answers with the protocol's error body, in place of anything written so far.
@@ -115,7 +119,7 @@ func (l *Listener) readError(ctx *fasthttp.RequestCtx, err error) {
 	if !c.received.Load() {
 		// Nobody asked anything: a spare connection of a browser, a port check. An
 		// unasked-for 408 would only confuse.
-		c.mute = true
+		c.mute.Store(true)
 		return
 	}
 	t := c.current()
@@ -128,6 +132,7 @@ func (l *Listener) readError(ctx *fasthttp.RequestCtx, err error) {
 	t.Status = ctx.Response.StatusCode()
 	t.BytesOut = int64(len(ctx.Response.Body()))
 	t.own()
+	t.settled.Store(true)
 	c.linger.Store(true)
 }
 
@@ -142,7 +147,7 @@ func (l *Listener) finish(c *conn) {
 		e.BytesOut = t.answer.sent
 		e.Aborted = t.answer.err != nil
 	}
-	e.Aborted = e.Aborted || c.writeErr != nil || e.Status == 0
+	e.Aborted = e.Aborted || c.broken.Load() || e.Status == 0
 	if e.Status == 0 {
 		e.Status = statusClientGone
 	}

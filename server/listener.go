@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -27,8 +26,7 @@ type Listener struct {
 	lingering chan struct{} // a token per connection that discards
 	rejecting chan struct{} // a token per connection being told that there are too many
 
-	draining atomic.Bool
-	stopped  chan struct{} // closed when serving has ended
+	stopped chan struct{} // closed when serving has ended
 
 	mu     sync.Mutex // guards the fields below
 	ln     *net.TCPListener
@@ -79,7 +77,7 @@ func (l *Listener) fasthttpServer() *fasthttp.Server {
 		HeaderReceived: l.headerReceived,
 		ErrorHandler:   l.readError,
 		ConnState: func(nc net.Conn, s fasthttp.ConnState) {
-			if s == fasthttp.StateIdle {
+			if s == fasthttp.StateIdle || s == fasthttp.StateClosed {
 				l.finish(rawConn(nc))
 			}
 		},
@@ -168,14 +166,14 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	if ln == nil {
 		return nil
 	}
-	l.draining.Store(true)
 	// fasthttp closes it too, but only if its own goroutine has got that far.
 	_ = ln.Close()
 	l.closeSilent()
 	err := l.srv.ShutdownWithContext(ctx)
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		l.abortAll()
-		return errors.Join(err, l.gone())
+		l.waitGone()
+		return fmt.Errorf("server %s: transfers were cut: %w", l.cfg.Name, err)
 	}
 	return nil
 }
@@ -207,14 +205,13 @@ func (l *Listener) each(f func(*conn)) {
 	}
 }
 
-// gone waits a moment for handlers to notice that their connections were cut.
-func (l *Listener) gone() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	if err := l.srv.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("server %s: handlers still run: %w", l.cfg.Name, err)
+// waitGone gives handlers a moment to notice that their connections were cut.
+func (l *Listener) waitGone() {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for tries := 0; l.open() > 0 && tries < 400; tries++ {
+		<-tick.C
 	}
-	return nil
 }
 
 func (l *Listener) open() int {

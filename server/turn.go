@@ -18,6 +18,7 @@ type turn struct {
 	body    Body
 	answer  *answer     // a streamed answer, nil for any other
 	cut     atomic.Bool // Cut was called
+	settled atomic.Bool // the handler is done with it; what remains is sending
 }
 
 // NoLength and Chunked are what ContentLength says when no length was declared.
@@ -40,8 +41,12 @@ func turnOf(ctx *fasthttp.RequestCtx) *turn {
 	if c := connOf(ctx); c != nil {
 		return c.current()
 	}
-	return nil
+	t, _ := ctx.UserValue(turnKey{}).(*turn)
+	return t
 }
+
+// turnKey is where a context without a connection keeps its turn.
+type turnKey struct{}
 
 // Cut returns a function that closes the request's connection at once, whatever is
 // moving on it, and may be called from any goroutine at any time: it does nothing
