@@ -42,6 +42,9 @@ var (
 	ErrClosed = errors.New("kv: store is closed")
 	// ErrInUse is returned by an open when another process holds the store.
 	ErrInUse = errors.New("kv: ledger is in use by another process")
+	// ErrNoSpace is returned by Update when the medium is full. Nothing of the
+	// update was kept; the store reads on, and writes again once there is space.
+	ErrNoSpace = errors.New("kv: no space left")
 	// ErrBroken is returned by every call after a commit whose outcome could
 	// not be learned. The store must be closed and opened again.
 	ErrBroken = errors.New("kv: store must be reopened after a failed flush")

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -171,14 +173,28 @@ func commit(btx *bolt.Tx) (err error) {
 // disk may never get it; then nothing the store says can be trusted until the
 // file has been read anew.
 func (s *Store) afterFailure(id int, err error) error {
-	err = fmt.Errorf("commit: %w", err)
-	if errors.Is(err, kv.ErrBroken) || !s.unchanged(id) {
-		if !errors.Is(err, kv.ErrBroken) {
-			err = fmt.Errorf("%w: %w", kv.ErrBroken, err)
-		}
+	switch {
+	case errors.Is(err, kv.ErrBroken):
 		s.broken.Store(&err)
+	case !s.unchanged(id):
+		err = fmt.Errorf("%w: %w", kv.ErrBroken, err)
+		s.broken.Store(&err)
+	case noSpace(err):
+		return fmt.Errorf("%w: %w", kv.ErrNoSpace, err)
 	}
-	return err
+	return fmt.Errorf("commit: %w", err)
+}
+
+// noSpace reports whether the file could not grow for want of space, quota or
+// permitted size. bbolt keeps only the text of an error of the call that grows
+// the file.
+func noSpace(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), errno.Error()) {
+			return true
+		}
+	}
+	return false
 }
 
 // unchanged reports whether transaction id is still in the future for readers.

@@ -1,0 +1,18 @@
+package boltkv
+
+// FailLastFlush commits something and then treats the commit as if the flush of
+// its meta page had failed with err: readers see it, the disk may not have it.
+func (s *Store) FailLastFlush(err error) error {
+	btx, berr := s.db.Begin(true)
+	if berr != nil {
+		return berr
+	}
+	id := btx.ID()
+	if err := btx.Bucket([]byte(s.tables[0].name)).Put([]byte("unknown"), nil); err != nil {
+		return err
+	}
+	if err := btx.Commit(); err != nil {
+		return err
+	}
+	return s.afterFailure(id, err)
+}
