@@ -26,9 +26,10 @@ func (a *auditLog) useKey(skey string) error {
 	if err != nil {
 		return fmt.Errorf("signing key: %w", err)
 	}
-	// The note package does not give the public half of a key. Its text
-	// ends in base64 of one byte for the algorithm, then the seed.
-	key, err := base64.StdEncoding.DecodeString(skey[strings.LastIndexByte(skey, '+')+1:])
+	// The note package does not give the public half of a key. Its text is
+	// PRIVATE+KEY+name+hash+base64 of one byte for the algorithm and the seed.
+	parts := strings.SplitN(skey, "+", 5) // the base64 may have a + as well
+	key, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(key) != 1+ed25519.SeedSize {
 		return errors.New("signing key: not an Ed25519 key")
 	}
