@@ -176,7 +176,7 @@ func (c *ChunkReader) advance() error {
 
 // readHeader reads "size;chunk-signature=signature" or, unsigned, "size".
 func (c *ChunkReader) readHeader() (size int64, err error) {
-	line, err := c.readLine(maxChunkLine)
+	line, err := c.readLine(maxChunkLine, ChunkMalformed)
 	if err != nil {
 		return 0, err
 	}
@@ -267,13 +267,13 @@ func redactLink(toSign []byte) string {
 
 // readLine returns the next line without its "\n"; it is good until the next
 // read.
-func (c *ChunkReader) readLine(limit int) ([]byte, error) {
+func (c *ChunkReader) readLine(limit int, tooLong Code) ([]byte, error) {
 	line, err := c.src.ReadSlice('\n')
 	switch {
 	case err == nil && len(line) <= limit:
 		return line[:len(line)-1], nil
 	case err == nil || err == bufio.ErrBufferFull || len(line) > limit:
-		return nil, refuse(ChunkMalformed, "a line is too long")
+		return nil, refuse(tooLong, "a line is too long")
 	case err == io.EOF:
 		return nil, incomplete("inside a line")
 	default:

@@ -232,7 +232,9 @@ func (c *Claim) parseQuery(m *marks) error {
 	case m.hash != nil:
 		return c.setPayload(m.hash)
 	default:
-		c.Payload, c.ContentSHA256 = PayloadUnsigned, []byte(unsignedPayload)
+		c.Payload = PayloadUnsigned
+		c.ContentSHA256 = append(c.store[c.used:c.used:len(c.store)], unsignedPayload...)
+		c.used = min(c.used+len(unsignedPayload), len(c.store))
 		return nil
 	}
 }

@@ -27,7 +27,7 @@ func (c *ChunkReader) readTrailer() error {
 	bare := false     // the last line had a bare LF
 	proved := false
 	for {
-		line, err := c.readLine(maxTrailerLine)
+		line, err := c.readLine(maxTrailerLine, TrailerMalformed)
 		if err != nil {
 			return err
 		}
