@@ -22,6 +22,7 @@ var errReleased = errors.New("blob: source released")
 // it first if the reader is an Interrupter.
 type Source struct {
 	size     int64
+	begun    atomic.Bool // r was or is being read
 	released atomic.Bool
 	forget   func() bool // stops watching the context
 
@@ -69,6 +70,7 @@ func (s *Source) Read(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
+	s.begun.Store(true)
 	if s.n == s.size { // an empty blob, or size 0 left by a Read before
 		return 0, s.confirm()
 	}
@@ -110,24 +112,24 @@ func (s *Source) confirm() error {
 }
 
 func (s *Source) fail(err error) error {
+	if s.released.Load() { // our interrupt, not the source's doing
+		return errReleased
+	}
 	s.err = &SourceError{Err: err}
 	return s.err
 }
 
-// Err returns the *SourceError that ended the reading, or nil.
+// Err returns the *SourceError that ended the reading, or nil. It waits for a
+// Read under way.
 func (s *Source) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
-// Untouched reports whether nothing was read yet, so that the Put may still
-// start over.
-func (s *Source) Untouched() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n == 0 && !s.done && s.err == nil
-}
+// Untouched reports whether no Read of the reader was begun, so that the Put
+// may still start over.
+func (s *Source) Untouched() bool { return !s.begun.Load() }
 
 // Release ends the use of the reader: once it returned, no Read of it is under
 // way and none will follow. It may be called more than once.

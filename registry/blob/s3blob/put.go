@@ -38,9 +38,8 @@ func (s *Store) Put(ctx context.Context, key blob.Key, r io.Reader, size int64) 
 		if err == nil {
 			return blob.Info{Size: size}, s.verify(ctx, key, size, sum)
 		}
-		again := attempt < attempts && src.Untouched() && retryable(err)
-		if err = putFailed(ctx, src, err); !again {
-			return blob.Info{}, err
+		if attempt == attempts || !src.Untouched() || !retryable(err) {
+			return blob.Info{}, putFailed(ctx, src, err)
 		}
 		select {
 		case <-time.After(backoff(attempt)):
