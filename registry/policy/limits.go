@@ -17,6 +17,7 @@ type Limits struct {
 	MinGetURLTTL  time.Duration
 	MaxGetURLTTL  time.Duration
 	PresignMaxTTL time.Duration // of URLs that SDKs sign with user keys
+	MaxTokenTTL   time.Duration // of a bearer token
 	MaxSize       int64         // bytes in one PUT
 }
 
@@ -39,6 +40,7 @@ func Defaults() Limits {
 		MinGetURLTTL:  60 * time.Second,
 		MaxGetURLTTL:  300 * time.Second,
 		PresignMaxTTL: time.Hour,
+		MaxTokenTTL:   365 * 24 * time.Hour,
 		MaxSize:       MaxSinglePut,
 	}
 }
@@ -114,6 +116,15 @@ func (l Limits) GetURL(b registry.Bucket, asked time.Duration) (time.Duration, e
 func (l Limits) Presign(lifetime time.Duration) error {
 	if lifetime < minURLTTL || lifetime > l.PresignMaxTTL {
 		return fmt.Errorf("%w: presigned URLs live at most %s (setting PRESIGN_MAX_TTL)", ErrInvalidTTL, l.PresignMaxTTL)
+	}
+	return nil
+}
+
+// Token returns ErrInvalidTTL for a bearer token's lifetime that is out of
+// bounds; there is no default.
+func (l Limits) Token(lifetime time.Duration) error {
+	if lifetime < minURLTTL || lifetime > l.MaxTokenTTL {
+		return fmt.Errorf("%w: tokens live %s to %s", ErrInvalidTTL, minURLTTL, l.MaxTokenTTL)
 	}
 	return nil
 }

@@ -1,0 +1,134 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"sallyport/registry"
+	"sallyport/registry/policy"
+)
+
+// The verbs of this file move no bytes. They stand here so that nobody who
+// answers requests has to remember to ask policy first.
+
+// CreateTenant makes a tenant.
+func (p *Pipeline) CreateTenant(ctx context.Context, actor registry.Actor, name registry.TenantName) (registry.Tenant, error) {
+	if err := policy.Allow(actor, policy.ManageTenants, ""); err != nil {
+		return registry.Tenant{}, p.refuse("tenant", fmt.Errorf("create tenant: %w", err))
+	}
+	return p.ledger.CreateTenant(ctx, actor, name)
+}
+
+// Tenants lists all tenants.
+func (p *Pipeline) Tenants(ctx context.Context, actor registry.Actor, page registry.Page) ([]registry.Tenant, string, error) {
+	if err := policy.Allow(actor, policy.ManageTenants, ""); err != nil {
+		return nil, "", p.refuse("tenant", fmt.Errorf("list tenants: %w", err))
+	}
+	return p.ledger.Tenants(ctx, page)
+}
+
+// CreateKey makes an access key in the actor's tenant, or as an operator in
+// another one. The secret is told this once.
+func (p *Pipeline) CreateKey(ctx context.Context, actor registry.Actor, k registry.NewKey) (registry.AccessKey, registry.Secret, error) {
+	if k.Tenant == "" {
+		k.Tenant = actor.Tenant
+	}
+	action := policy.ManageKeys
+	if k.Tenant != actor.Tenant {
+		action = policy.ManageTenantKeys
+	}
+	err := policy.Allow(actor, action, "")
+	if err == nil {
+		err = policy.Grantable(actor, k.Tenant, k.Roles)
+	}
+	if err != nil {
+		return registry.AccessKey{}, "", p.refuse("key", fmt.Errorf("create key: %w", err))
+	}
+	return p.ledger.CreateKey(ctx, actor, k)
+}
+
+// Keys lists the access keys of the actor's tenant.
+func (p *Pipeline) Keys(ctx context.Context, actor registry.Actor, page registry.Page) ([]registry.AccessKey, string, error) {
+	if err := policy.Allow(actor, policy.ManageKeys, ""); err != nil {
+		return nil, "", p.refuse("key", fmt.Errorf("list keys: %w", err))
+	}
+	return p.ledger.Keys(ctx, actor.Tenant, page)
+}
+
+// CreateToken makes a bearer token for the actor's own principal. The secret is
+// told this once.
+func (p *Pipeline) CreateToken(ctx context.Context, actor registry.Actor, n registry.NewToken) (registry.Token, registry.Secret, error) {
+	err := policy.Allow(actor, policy.ManageTokens, "")
+	if err == nil {
+		err = policy.Grantable(actor, actor.Tenant, n.Roles)
+	}
+	if err == nil {
+		err = p.limits.Token(n.TTL)
+	}
+	if err != nil {
+		return registry.Token{}, "", p.refuse("token", fmt.Errorf("create token: %w", err))
+	}
+	return p.ledger.CreateToken(ctx, actor, n)
+}
+
+// Tokens lists the bearer tokens of the actor's tenant.
+func (p *Pipeline) Tokens(ctx context.Context, actor registry.Actor, page registry.Page) ([]registry.Token, string, error) {
+	if err := policy.Allow(actor, policy.ManageTokens, ""); err != nil {
+		return nil, "", p.refuse("token", fmt.Errorf("list tokens: %w", err))
+	}
+	return p.ledger.Tokens(ctx, actor.Tenant, page)
+}
+
+// CreateBucket makes a direct bucket, as S3's CreateBucket does.
+func (p *Pipeline) CreateBucket(ctx context.Context, actor registry.Actor, name registry.BucketName) error {
+	if err := policy.Allow(actor, policy.S3CreateBucket, ""); err != nil {
+		return p.refuse("bucket", fmt.Errorf("create bucket: %w", err))
+	}
+	return p.ledger.CreateBucket(ctx, actor, registry.Bucket{Name: name, Intake: registry.IntakeDirect})
+}
+
+// PutProfile creates a profile or changes its policy.
+func (p *Pipeline) PutProfile(ctx context.Context, actor registry.Actor, b registry.Bucket) error {
+	err := policy.Allow(actor, policy.ManageProfiles, "")
+	if err == nil {
+		err = p.limits.Profile(b)
+	}
+	if err != nil {
+		return p.refuse("bucket", fmt.Errorf("put profile: %w", err))
+	}
+	return p.ledger.PutProfile(ctx, actor, b)
+}
+
+// Bucket returns one bucket for HeadBucket and its like.
+func (p *Pipeline) Bucket(ctx context.Context, actor registry.Actor, name registry.BucketName) (registry.Bucket, error) {
+	if err := policy.Allow(actor, policy.S3HeadBucket, ""); err != nil {
+		return registry.Bucket{}, p.refuse("bucket", fmt.Errorf("bucket: %w", err))
+	}
+	return p.ledger.Bucket(ctx, actor.Tenant, name)
+}
+
+// Buckets lists the buckets of the actor's tenant that are to be seen.
+func (p *Pipeline) Buckets(ctx context.Context, actor registry.Actor) ([]registry.Bucket, error) {
+	if err := policy.Allow(actor, policy.S3ListBuckets, ""); err != nil {
+		return nil, p.refuse("bucket", fmt.Errorf("list buckets: %w", err))
+	}
+	all, err := p.ledger.Buckets(ctx, actor.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	listed := all[:0]
+	for _, b := range all {
+		if b.Listed {
+			listed = append(listed, b)
+		}
+	}
+	return listed, nil
+}
+
+// DeleteBucket deletes an empty bucket.
+func (p *Pipeline) DeleteBucket(ctx context.Context, actor registry.Actor, name registry.BucketName) error {
+	if err := policy.Allow(actor, policy.S3DeleteBucket, ""); err != nil {
+		return p.refuse("bucket", fmt.Errorf("delete bucket: %w", err))
+	}
+	return p.ledger.DeleteBucket(ctx, actor, actor.Tenant, name)
+}

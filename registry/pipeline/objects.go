@@ -1,0 +1,226 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+	"sallyport/registry/policy"
+)
+
+// ObjectRequest is a PUT of a whole object through the S3 port, authenticated.
+type ObjectRequest struct {
+	Bucket     registry.BucketName
+	Key        string
+	Declared   Declared
+	Metadata   map[string]string // x-amz-meta-*, lower case without the prefix
+	Headers    map[string]string // see registry.Object
+	Conditions registry.Conditions
+}
+
+// ObjectTicket admits one object's body. It is made from headers alone and has
+// changed nothing.
+type ObjectTicket struct {
+	actor  registry.Actor
+	req    ObjectRequest
+	bucket registry.Bucket
+	want   expected
+}
+
+// AdmitObject decides from the headers whether a write can succeed. The refusals
+// come in this order: rights, bucket, length, type and size, digests, space. The
+// conditions are looked at when the write commits.
+func (p *Pipeline) AdmitObject(ctx context.Context, actor registry.Actor, req ObjectRequest) (*ObjectTicket, error) {
+	t, err := p.admitObject(ctx, actor, req)
+	if err != nil {
+		return nil, p.refuse("put_object", fmt.Errorf("admit object: %w", err))
+	}
+	return t, nil
+}
+
+func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req ObjectRequest) (*ObjectTicket, error) {
+	if err := policy.Allow(actor, policy.S3Write, ""); err != nil {
+		return nil, err
+	}
+	bucket, err := p.ledger.Bucket(ctx, actor.Tenant, req.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	if p.cfg.ScannerRequired {
+		bucket.Intake = registry.IntakeQuarantine
+	}
+	if req.Declared.Length < 0 {
+		return nil, ErrMissingLength
+	}
+	if req.Declared.ContentType == "" {
+		req.Declared.ContentType = policy.S3Default
+	}
+	if err := p.limits.Object(bucket, req.Declared.ContentType, req.Declared.Length); err != nil {
+		return nil, err
+	}
+	want, err := req.Declared.parse()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.space(req.Declared.Length); err != nil {
+		return nil, err
+	}
+	return &ObjectTicket{actor: actor, req: req, bucket: bucket, want: want}, nil
+}
+
+// PutObject stores the body and writes the object in one commit: visible at once
+// in a direct bucket, queued for its scan in a quarantine one. On any failure
+// nothing is visible and the bytes are left to Sweep. PutObject reads body no more
+// once it returned.
+func (p *Pipeline) PutObject(ctx context.Context, t *ObjectTicket, body Body) (registry.Object, error) {
+	o, err := p.putObject(ctx, t, body)
+	p.ended("put_object", o.Size, err)
+	if err != nil {
+		return registry.Object{}, p.refuse("put_object", fmt.Errorf("put object: %w", err))
+	}
+	if o.State == registry.ObjectQuarantined {
+		p.queued()
+	}
+	return o, nil
+}
+
+func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o registry.Object, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	x := p.transfers.join(subject{
+		tenant: t.actor.Tenant, principal: t.actor.Principal, credential: t.actor.Credential,
+	}, func() { cancel(ErrCut) })
+	defer p.transfers.leave(x)
+
+	intent, err := p.ledger.ReserveBlob(ctx, t.actor.Tenant)
+	if err != nil {
+		return o, err
+	}
+	letGo := p.keys.hold(intent.Key)
+	defer letGo()
+	done := false
+	defer func() {
+		if !done {
+			p.giveUp(ctx, intent)
+		}
+	}()
+
+	size := t.req.Declared.Length
+	in := newIntake(body, t.want, size)
+	if p.cfg.Detect != nil {
+		in.keepHead()
+	}
+	if _, err := p.cfg.Blobs.Put(ctx, blob.Key(intent.Key), in, size); err != nil {
+		p.failed("put", err)
+		p.unsure(intent.Key, err)
+		o.Size = in.n.Load()
+		return o, explainPut(ctx, err)
+	}
+	n, err := p.newObject(t, intent, in)
+	if err != nil {
+		return o, err
+	}
+	if !p.transfers.commit(x) {
+		return o, ErrCut
+	}
+	// If we die here nothing points at the bytes: their intent is of a dead
+	// epoch then.
+	o, err = p.ledger.PutObject(context.WithoutCancel(ctx), t.actor, n)
+	if err != nil {
+		return o, err
+	}
+	done = true
+	p.sweepSoon() // what it replaced
+	return o, nil
+}
+
+// newObject is what to tell the ledger about bytes that arrived.
+func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake) (registry.NewObject, error) {
+	n := registry.NewObject{
+		Intent: intent, Bucket: t.req.Bucket, Key: t.req.Key, Intake: t.bucket.Intake,
+		ContentType: t.req.Declared.ContentType, Stored: in.stored(),
+		Metadata: t.req.Metadata, Headers: t.req.Headers, Conditions: t.req.Conditions,
+	}
+	if t.bucket.Intake != registry.IntakeDirect {
+		return n, nil // judged by the scan
+	}
+	if p.cfg.Detect != nil {
+		n.Detected = p.cfg.Detect(in.head)
+		// A bucket that names its types means the content, too. One that does
+		// not takes any label for anything, as S3 does.
+		if len(t.bucket.AllowedTypes) > 0 && !policy.TypeMatches(p.content(t.bucket, n.ContentType, n.Detected, n.Stored.Size)) {
+			return n, fmt.Errorf("%w: content is not what it is declared to be", policy.ErrTypeNotAllowed)
+		}
+	}
+	n.Verdict = registry.Verdict{
+		Result: registry.VerdictClean, At: p.ledger.Now(),
+		Engines: []registry.EngineNote{{Name: "inspect", Result: string(registry.VerdictClean)}},
+	}
+	return n, nil
+}
+
+func (p *Pipeline) content(b registry.Bucket, declared, detected string, size int64) policy.Content {
+	return policy.Content{Declared: declared, Detected: detected, Size: size, Allowed: b.AllowedTypes, Lineage: p.cfg.Lineage}
+}
+
+// giveUp gives a key back that nothing was committed under. If that fails, the
+// next start finds the intent.
+func (p *Pipeline) giveUp(ctx context.Context, intent registry.Intent) {
+	ctx, cancel := fresh(ctx)
+	defer cancel()
+	if err := p.ledger.ReleaseBlob(ctx, intent); err != nil && !errors.Is(err, registry.ErrFenced) {
+		p.log.ErrorContext(ctx, "intent not given back", "err", err)
+	}
+	p.sweepSoon()
+}
+
+// Object returns an object's row, whatever its state.
+func (p *Pipeline) Object(ctx context.Context, actor registry.Actor, id registry.ObjectID) (registry.Object, error) {
+	return p.object(ctx, actor, policy.ReadObject, id)
+}
+
+func (p *Pipeline) object(ctx context.Context, actor registry.Actor, action policy.Action, id registry.ObjectID) (registry.Object, error) {
+	o, err := p.ledger.Object(ctx, actor.Tenant, id)
+	if err != nil {
+		return registry.Object{}, err
+	}
+	if err := policy.Allow(actor, action, o.Principal); err != nil {
+		return registry.Object{}, err
+	}
+	return o, nil
+}
+
+// Objects lists the objects the actor may see, newest first.
+func (p *Pipeline) Objects(ctx context.Context, actor registry.Actor, f registry.ObjectFilter, page registry.Page) ([]registry.Object, string, error) {
+	switch policy.ScopeOf(actor, policy.ListObjects) {
+	case policy.Own:
+		f.Principal = actor.Principal
+	case policy.Nothing:
+		return nil, "", policy.Allow(actor, policy.ListObjects, "")
+	}
+	return p.ledger.Objects(ctx, actor.Tenant, f, page)
+}
+
+// List lists a bucket's published objects by key.
+func (p *Pipeline) List(ctx context.Context, actor registry.Actor, bucket registry.BucketName, q registry.ListQuery) (registry.Listing, error) {
+	if err := policy.Allow(actor, policy.S3List, ""); err != nil {
+		return registry.Listing{}, err
+	}
+	return p.ledger.List(ctx, actor.Tenant, bucket, q)
+}
+
+// Delete deletes one object, in any state. Its transfers end and its bytes go
+// with the next sweep.
+func (p *Pipeline) Delete(ctx context.Context, actor registry.Actor, id registry.ObjectID) error {
+	if _, err := p.object(ctx, actor, policy.DeleteObject, id); err != nil {
+		return p.refuse("delete", fmt.Errorf("delete: %w", err))
+	}
+	if err := p.ledger.DeleteObject(ctx, actor, actor.Tenant, id); err != nil {
+		return p.refuse("delete", err)
+	}
+	p.cut(ctx, func(s subject) bool { return s.tenant == actor.Tenant && s.object == id })
+	p.sweepSoon()
+	return nil
+}

@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"log/slog"
+	"time"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+	"sallyport/registry/policy"
+)
+
+// Config is what a Pipeline is made of. Ledger, Blobs and Now are required.
+type Config struct {
+	Ledger *registry.Ledger
+	Blobs  blob.Store
+	Limits policy.Limits // the zero value is policy.Defaults()
+	Now    func() time.Time
+	Log    *slog.Logger // nil discards
+
+	// Detect returns the media type of content by its first bytes, and Lineage
+	// a type's ancestors as policy.Content wants them; both are those of
+	// scanner/inspect. Without Detect, direct writes have no detected type;
+	// without Lineage only equal types match.
+	Detect  func(head []byte) string
+	Lineage func(mediaType string) []string
+
+	// ScannerRequired makes direct buckets take what is written to them into
+	// quarantine: no byte is published that only built-in inspection saw.
+	ScannerRequired bool
+
+	// MinFree is the room, in bytes, that new bodies must leave in a store
+	// that knows its own.
+	MinFree uint64
+	// Lease is how long the ledger lets an attempt keep its turn; it is
+	// renewed at a third of it while bytes move. 0 is 1 min.
+	Lease time.Duration
+	// Linger is how long bytes whose Put ended with an unknown outcome are
+	// left alone before they are deleted, so that what the store still does
+	// with them comes first. 0 is 1 min.
+	Linger time.Duration
+	// SweepEvery and PromoteEvery are the periods of Run. 0 is 1 min and 5 s.
+	SweepEvery   time.Duration
+	PromoteEvery time.Duration
+	// Promoters is how many objects are promoted at once. 0 is 4.
+	Promoters int
+}
+
+// Pipeline moves uploads and objects. Its methods are safe for concurrent use.
+type Pipeline struct {
+	cfg       Config
+	ledger    *registry.Ledger
+	limits    policy.Limits
+	log       *slog.Logger
+	transfers transfers
+	keys      keyGuard
+	promoting inFlight[registry.ObjectID]
+	nudge     chan struct{} // wakes the sweep of Run
+	queued    func()        // see OnQueued
+	m         *metrics
+}
+
+// New returns a pipeline that does nothing by itself: Recover once and Run are
+// the caller's to call.
+func New(cfg Config) *Pipeline {
+	if cfg.Limits == (policy.Limits{}) {
+		cfg.Limits = policy.Defaults()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&cfg.Lease, time.Minute},
+		{&cfg.Linger, time.Minute},
+		{&cfg.SweepEvery, time.Minute},
+		{&cfg.PromoteEvery, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if cfg.Promoters == 0 {
+		cfg.Promoters = 4
+	}
+	return &Pipeline{
+		cfg: cfg, ledger: cfg.Ledger, limits: cfg.Limits, log: cfg.Log,
+		nudge: make(chan struct{}, 1), queued: func() {}, m: newMetrics(),
+	}
+}
+
+// OnQueued sets what to call, without blocking, when an object was queued for
+// its scan: the scan worker's Wake. Call it before anything else.
+func (p *Pipeline) OnQueued(wake func()) { p.queued = wake }
+
+// sweepSoon makes Run sweep without waiting for its ticker.
+func (p *Pipeline) sweepSoon() {
+	select {
+	case p.nudge <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,96 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+)
+
+// promote does what is left of an object's promotion: it moves each blob to the
+// target the ledger recorded with the verdict, then publishes. Both can be
+// repeated after any failure.
+func (p *Pipeline) promote(ctx context.Context, o registry.Object) error {
+	if !p.promoting.enter(o.ID) {
+		return nil
+	}
+	defer p.promoting.leave(o.ID)
+	for i, e := range o.Extents {
+		if i >= len(o.Targets) || o.Targets[i] == e.Blob {
+			continue
+		}
+		if err := p.move(ctx, e.Blob, o.Targets[i]); err != nil {
+			return p.promotionFailed(ctx, o, err)
+		}
+	}
+	// If we die here every blob is at its target and the row names both keys;
+	// the moves are repeated and find nothing to do.
+	if _, err := p.ledger.Publish(ctx, o.Tenant, o.ID); err != nil {
+		return p.promotionFailed(ctx, o, err)
+	}
+	p.m.promoted.WithLabelValues("ok").Inc()
+	return nil
+}
+
+// move moves one blob, with both keys safe from Sweep: the object may be deleted
+// meanwhile.
+func (p *Pipeline) move(ctx context.Context, from, to registry.BlobKey) error {
+	letGo := p.keys.hold(from, to)
+	defer letGo()
+	err := p.cfg.Blobs.Move(ctx, blob.Key(from), blob.Key(to))
+	if err != nil {
+		p.failed("move", err)
+		p.unsure(to, err)
+		return fmt.Errorf("move: %w", err)
+	}
+	return nil
+}
+
+// promotionFailed tells a failure from a promotion that nobody wants any more.
+func (p *Pipeline) promotionFailed(ctx context.Context, o registry.Object, err error) error {
+	now, gone := p.ledger.Object(ctx, o.Tenant, o.ID)
+	if errors.Is(gone, registry.ErrNotFound) || gone == nil && len(now.Targets) == 0 {
+		p.m.promoted.WithLabelValues("moot").Inc()
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrBytesMissing, err)
+	}
+	p.m.promoted.WithLabelValues("failed").Inc()
+	return fmt.Errorf("promote %s: %w", o.ID, err)
+}
+
+// tryPromote promotes and leaves what fails to the next round of Run.
+func (p *Pipeline) tryPromote(ctx context.Context, o registry.Object) {
+	if err := p.promote(ctx, o); err != nil && ctx.Err() == nil {
+		p.log.WarnContext(ctx, "promotion failed, it will be tried again", "object", o.ID, "err", err)
+	}
+}
+
+// batch is how many rows upkeep takes from the ledger at a time.
+const batch = 256
+
+// PromoteAll finishes the promotions that are under way. It returns what failed,
+// joined, and the next call tries that again.
+func (p *Pipeline) PromoteAll(ctx context.Context) error {
+	objects, err := p.ledger.Promoting(ctx, batch)
+	if err != nil {
+		return fmt.Errorf("promote: %w", err)
+	}
+	errs := make([]error, len(objects))
+	var g errgroup.Group
+	g.SetLimit(p.cfg.Promoters)
+	for i, o := range objects {
+		g.Go(func() error {
+			errs[i] = p.promote(ctx, o)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,81 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"sallyport/registry"
+	"sallyport/registry/policy"
+)
+
+// ReasonTypeMismatch is the reason of a refusal by the type rule.
+const ReasonTypeMismatch = "type_mismatch"
+
+// The methods of this file make the pipeline the scan worker's queue
+// (scanner.Queue, which this package may not import).
+
+// Claim takes the next object to scan, or returns registry.ErrNotFound.
+func (p *Pipeline) Claim(ctx context.Context, worker string, lease time.Duration) (registry.Claim, error) {
+	return p.ledger.ClaimScan(ctx, worker, lease)
+}
+
+// Content opens the bytes of a claimed object: the one way to read them before
+// they are published.
+func (p *Pipeline) Content(ctx context.Context, c registry.Claim) (io.ReadCloser, error) {
+	r, err := p.openExtents(ctx, c.Object, 0, -1)
+	if err != nil {
+		return nil, fmt.Errorf("content: %w", err)
+	}
+	return r, nil
+}
+
+// Renew prolongs a claim.
+func (p *Pipeline) Renew(ctx context.Context, c registry.Claim) error {
+	return p.ledger.RenewClaim(ctx, c)
+}
+
+// Retry gives a claimed object back for another try.
+func (p *Pipeline) Retry(ctx context.Context, c registry.Claim, after time.Duration, cause string) error {
+	return p.ledger.RetryScan(ctx, c, after, cause)
+}
+
+// Pause gives a claimed object back without a try.
+func (p *Pipeline) Pause(ctx context.Context, c registry.Claim) error {
+	return p.ledger.PauseScan(ctx, c)
+}
+
+// Settle ends a claim with a verdict. What the engines found clean is still held
+// against the type rule here, whatever engines are wired up. A clean object is
+// promoted at once; if that fails, the verdict stands and Run tries again.
+func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) error {
+	if v.Result == registry.VerdictClean || v.Result == registry.VerdictIncomplete {
+		matches, err := p.typeMatches(ctx, c.Object, detected)
+		if err != nil {
+			return fmt.Errorf("settle: %w", err)
+		}
+		if !matches {
+			v.Result, v.Reason = registry.VerdictRefused, ReasonTypeMismatch
+		}
+	}
+	o, err := p.ledger.SettleScan(ctx, c, v, detected)
+	if err != nil {
+		return err
+	}
+	// If we die here, step 1 of the promotion is done: Recover goes on from it.
+	if v.Result == registry.VerdictClean {
+		p.tryPromote(ctx, o)
+	} else {
+		p.sweepSoon()
+	}
+	return nil
+}
+
+func (p *Pipeline) typeMatches(ctx context.Context, o registry.Object, detected string) (bool, error) {
+	b, err := p.ledger.Bucket(ctx, o.Tenant, o.Bucket)
+	if err != nil {
+		return false, err
+	}
+	return policy.TypeMatches(p.content(b, o.ContentType, detected, o.Size)), nil
+}

@@ -1,0 +1,275 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+	"sallyport/registry/policy"
+)
+
+// PutRequest is a PUT on a signed URL whose signature has been verified.
+type PutRequest struct {
+	Tenant    registry.TenantName
+	Upload    registry.UploadID
+	Grant     registry.GrantID
+	RequestID string
+	Declared  Declared
+}
+
+// PutTicket admits one body for a session. It is made from headers alone and has
+// changed nothing: the turn is Receive's to take.
+type PutTicket struct {
+	Upload registry.Upload
+	// Grant is the URL's; its ID is "" for the service-proxied way.
+	Grant registry.Grant
+
+	actor registry.Actor
+	want  expected
+}
+
+// AdmitPut decides from the headers whether a PUT on a signed URL can succeed. It
+// only reads, so that a refusal leaves no trace. The refusals come in this order:
+// the grant, its expiry, the session and credential, already stored, running,
+// length, digests, space.
+func (p *Pipeline) AdmitPut(ctx context.Context, req PutRequest) (*PutTicket, error) {
+	t, err := p.admitPut(ctx, req)
+	if err != nil {
+		return nil, p.refuse("put", fmt.Errorf("admit put: %w", err))
+	}
+	return t, nil
+}
+
+func (p *Pipeline) admitPut(ctx context.Context, req PutRequest) (*PutTicket, error) {
+	ticket, err := p.ledger.PutTicket(ctx, req.Tenant, req.Grant)
+	if err != nil {
+		return nil, err
+	}
+	if ticket.Upload.ID != req.Upload {
+		return nil, registry.ErrGrantRevoked
+	}
+	actor := registry.Actor{
+		Tenant: req.Tenant, Principal: ticket.Grant.Principal,
+		Credential: ticket.Grant.Credential, RequestID: req.RequestID,
+	}
+	return p.admitBody(ticket.Upload, ticket.Grant, actor, req.Declared)
+}
+
+// AdmitContent is AdmitPut for bytes that come through the control port, under
+// the actor's own credential.
+func (p *Pipeline) AdmitContent(ctx context.Context, actor registry.Actor, id registry.UploadID, d Declared) (*PutTicket, error) {
+	t, err := p.admitContent(ctx, actor, id, d)
+	if err != nil {
+		return nil, p.refuse("put", fmt.Errorf("admit content: %w", err))
+	}
+	return t, nil
+}
+
+func (p *Pipeline) admitContent(ctx context.Context, actor registry.Actor, id registry.UploadID, d Declared) (*PutTicket, error) {
+	up, err := p.upload(ctx, actor, policy.PutContent, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := putRefusal(up, p.ledger.Now(), p.ledger.Epoch()); err != nil {
+		return nil, err
+	}
+	return p.admitBody(up, registry.Grant{}, actor, d)
+}
+
+// putRefusal says early what BeginPut would say: whether the session can still
+// take bytes.
+func putRefusal(up registry.Upload, now time.Time, epoch uint64) error {
+	switch up.State {
+	case registry.UploadAborted:
+		return registry.ErrUploadAborted
+	case registry.UploadExpired:
+		return registry.ErrUploadExpired
+	case registry.UploadFinalized:
+		return registry.ErrUploadFinalized
+	case registry.UploadUploaded:
+		return registry.ErrUploadAlreadyReceived
+	case registry.UploadUploading:
+		if up.Epoch == epoch && now.Before(up.LeaseUntil) {
+			return registry.ErrUploadInProgress
+		}
+	}
+	if !now.Before(up.ExpiresAt) {
+		return registry.ErrUploadExpired
+	}
+	return nil
+}
+
+// admitBody holds the headers against the session.
+func (p *Pipeline) admitBody(up registry.Upload, g registry.Grant, actor registry.Actor, d Declared) (*PutTicket, error) {
+	switch {
+	case d.Length < 0:
+		return nil, ErrMissingLength
+	case d.Length > up.Size:
+		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooLong, up.Size)
+	case d.Length < up.Size:
+		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooShort, up.Size)
+	}
+	want, err := d.parse()
+	if err != nil {
+		return nil, err
+	}
+	if up.SHA256 != "" {
+		if want.sha256, err = hex.DecodeString(up.SHA256); err != nil {
+			return nil, fmt.Errorf("recorded sha256: %w", err)
+		}
+		if want.conflicts() {
+			return nil, fmt.Errorf("%w: sha256 of the session", ErrBadDigest)
+		}
+	}
+	if err := p.space(up.Size); err != nil {
+		return nil, err
+	}
+	return &PutTicket{Upload: up, Grant: g, actor: actor, want: want}, nil
+}
+
+// Receive takes the session's turn and stores the body: exactly as long as
+// declared, with the declared digests, under a key the ledger knows, durable
+// before the ledger says so. On any failure the turn is given back; only a crash
+// leaves it to the next start. Receive reads body no more once it returned.
+//
+// ctx ends the transfer; a commit under way is not interrupted by it.
+func (p *Pipeline) Receive(ctx context.Context, t *PutTicket, body Body) (registry.Stored, error) {
+	stored, err := p.receive(ctx, t, body)
+	p.ended("put", stored.Size, err)
+	if err != nil {
+		return registry.Stored{}, p.refuse("put", fmt.Errorf("receive: %w", err))
+	}
+	return stored, nil
+}
+
+func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored registry.Stored, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// In the table before the turn is taken: whoever revokes commits first and
+	// looks here second, so that either BeginPut or the table knows.
+	x := p.transfers.join(subject{
+		tenant: t.Upload.Tenant, principal: t.Upload.Principal, credential: t.actor.Credential,
+		grant: t.Grant.ID, upload: t.Upload.ID, object: t.Upload.Object,
+	}, func() { cancel(ErrCut) })
+	defer p.transfers.leave(x)
+
+	a, err := p.ledger.BeginPut(ctx, t.actor, t.Upload.Tenant, t.Upload.ID, t.Grant.ID)
+	if err != nil {
+		return registry.Stored{}, err
+	}
+	letGo := p.keys.hold(a.Blob)
+	defer letGo() // after the turn was given back: only then may Sweep have the key
+	done := false
+	defer func() {
+		// Also when a panic passes through.
+		if !done {
+			p.giveBack(ctx, a, err)
+		}
+	}()
+	stop := p.keepTurn(ctx, cancel, a)
+	defer stop()
+
+	in := newIntake(body, t.want, t.Upload.Size)
+	if _, err = p.cfg.Blobs.Put(ctx, blob.Key(a.Blob), in, t.Upload.Size); err != nil {
+		p.failed("put", err)
+		p.unsure(a.Blob, err)
+		return registry.Stored{Size: in.n.Load()}, explainPut(ctx, err)
+	}
+	if !p.transfers.commit(x) {
+		return registry.Stored{Size: in.n.Load()}, ErrCut
+	}
+	// If we die here the bytes are durable and nobody vouches for them: the
+	// next start finds the attempt's epoch dead, and the client the URL usable.
+	stored = in.stored()
+	if _, err = p.ledger.CompletePut(context.WithoutCancel(ctx), a, stored); err != nil {
+		return registry.Stored{Size: stored.Size}, err
+	}
+	// If we die here the client gets no answer; the session says "uploaded".
+	done = true
+	return stored, nil
+}
+
+// giveBack returns a turn whose attempt failed, with cause nil if by a panic.
+func (p *Pipeline) giveBack(ctx context.Context, a registry.Attempt, cause error) {
+	ctx, cancel := fresh(ctx)
+	defer cancel()
+	why := "panic"
+	if cause != nil {
+		why = reason(cause)
+	}
+	err := p.ledger.FailPut(ctx, a, why)
+	if err != nil && !errors.Is(err, registry.ErrFenced) && !errors.Is(err, registry.ErrNotFound) {
+		// The lease runs out by itself then.
+		p.log.ErrorContext(ctx, "turn not given back", "upload", a.Upload.ID, "err", err)
+	}
+	p.sweepSoon()
+}
+
+// unsure keeps Sweep off a key whose Put may still take effect in the store.
+func (p *Pipeline) unsure(k registry.BlobKey, err error) {
+	if errors.Is(err, blob.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		p.keys.linger(k, p.cfg.Now().Add(p.cfg.Linger))
+	}
+}
+
+// keepTurn renews the attempt's lease until stop is called. If the turn went to
+// somebody else, ctx ends.
+func (p *Pipeline) keepTurn(ctx context.Context, cancel context.CancelCauseFunc, a registry.Attempt) (stop func()) {
+	k := &turnKeeper{p: p, ctx: ctx, cancel: cancel, attempt: a}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	// A timer and not a goroutine: most attempts end before it fires.
+	k.timer = time.AfterFunc(p.cfg.Lease/3, k.renew)
+	return k.stop
+}
+
+type turnKeeper struct {
+	p       *Pipeline
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	attempt registry.Attempt
+
+	mu      sync.Mutex // held while renewing; protects the fields below
+	timer   *time.Timer
+	stopped bool
+}
+
+func (k *turnKeeper) renew() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped || k.ctx.Err() != nil {
+		return
+	}
+	err := k.p.ledger.RenewLease(k.ctx, k.attempt)
+	switch {
+	case errors.Is(err, registry.ErrFenced), errors.Is(err, registry.ErrNotFound):
+		k.cancel(err)
+		return
+	case err != nil && k.ctx.Err() == nil:
+		k.p.log.WarnContext(k.ctx, "lease not renewed", "upload", k.attempt.Upload.ID, "err", err)
+	}
+	k.timer.Reset(k.p.cfg.Lease / 3)
+}
+
+// stop ends the renewals and waits for one under way.
+func (k *turnKeeper) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stopped = true
+	k.timer.Stop()
+}
+
+// ended counts a transfer.
+func (p *Pipeline) ended(kind string, n int64, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = reason(err)
+	}
+	p.m.transfers.WithLabelValues(kind, outcome).Inc()
+	p.m.bytes.WithLabelValues("in").Add(float64(n))
+}

@@ -1,0 +1,119 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+)
+
+// Sweep clears up: sessions that expired, keys of processes that are gone, and
+// the bytes of everything deleted. Bytes whose deletion fails stay on the list for
+// the next sweep. While the wall clock is in doubt (registry.ErrClockJumped)
+// nothing expires, and garbage, which is beyond doubt, still goes.
+func (p *Pipeline) Sweep(ctx context.Context) error {
+	return errors.Join(
+		p.all(ctx, "expire", p.ledger.ExpireDue),
+		p.all(ctx, "condemn", p.ledger.CondemnDeadIntents),
+		p.collect(ctx),
+	)
+}
+
+// all repeats a verb that works on a bounded number of rows until none is left.
+func (p *Pipeline) all(ctx context.Context, kind string, verb func(context.Context, int) (int, error)) error {
+	for {
+		n, err := verb(ctx, batch)
+		p.m.swept.WithLabelValues(kind).Add(float64(n))
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		if n < batch {
+			return nil
+		}
+	}
+}
+
+// collect deletes the bytes of the garbage list and strikes off what is gone. If
+// we die between the two, the bytes are deleted again, which is no error.
+func (p *Pipeline) collect(ctx context.Context) error {
+	var failures []error
+	after := uint64(0)
+	for {
+		list, err := p.ledger.Garbage(ctx, after, batch)
+		if err != nil {
+			return errors.Join(append(failures, fmt.Errorf("garbage: %w", err))...)
+		}
+		gone := make([]uint64, 0, len(list))
+		for _, g := range list {
+			after = g.Seq
+			if p.keys.busy(g.Blob, p.cfg.Now()) {
+				continue
+			}
+			if err := p.cfg.Blobs.Delete(ctx, blob.Key(g.Blob)); err != nil {
+				p.failed("delete", err)
+				failures = append(failures, fmt.Errorf("delete: %w", err))
+				if ctx.Err() != nil || len(failures) >= maxFailures {
+					break // the store is down: later
+				}
+				continue
+			}
+			gone = append(gone, g.Seq)
+		}
+		if len(gone) > 0 {
+			if err := p.ledger.GarbageGone(ctx, gone); err != nil {
+				return errors.Join(append(failures, fmt.Errorf("garbage: %w", err))...)
+			}
+			p.m.swept.WithLabelValues("garbage").Add(float64(len(gone)))
+		}
+		if len(list) < batch || len(failures) >= maxFailures || ctx.Err() != nil {
+			return errors.Join(failures...)
+		}
+	}
+}
+
+// maxFailures is after how many failed deletions a sweep gives up for now.
+const maxFailures = 3
+
+// Recover finishes what an earlier process left: it is one round of what Run
+// does all the time. A store that is down delays the clearing up, not the start.
+func (p *Pipeline) Recover(ctx context.Context) error {
+	return errors.Join(p.PromoteAll(ctx), p.Sweep(ctx))
+}
+
+// Run clears up and promotes, periodically and when there is reason to, until
+// ctx ends. What fails is logged and tried again.
+func (p *Pipeline) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { p.every(ctx, "sweep", p.cfg.SweepEvery, p.nudge, p.Sweep) })
+	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.PromoteAll) })
+	wg.Wait()
+}
+
+// settleDown is how long every waits after a nudge, so that a burst of deletes is
+// one sweep.
+const settleDown = 100 * time.Millisecond
+
+func (p *Pipeline) every(ctx context.Context, what string, period time.Duration, nudge <-chan struct{}, do func(context.Context) error) {
+	t := time.NewTicker(period)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-nudge:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(settleDown):
+			}
+		}
+		if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, registry.ErrClockJumped) {
+			p.log.WarnContext(ctx, what+" failed, it will be tried again", "err", err)
+		}
+	}
+}

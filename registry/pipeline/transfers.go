@@ -1,0 +1,130 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+
+	"sallyport/registry"
+)
+
+// subject says on whose behalf and of what bytes move. Empty fields are not
+// concerned.
+type subject struct {
+	tenant     registry.TenantName
+	principal  registry.PrincipalName
+	credential string
+	grant      registry.GrantID
+	upload     registry.UploadID
+	object     registry.ObjectID
+}
+
+// transfer is one running movement of bytes.
+type transfer struct {
+	subject
+	stop       func()
+	committing bool
+	over       chan struct{} // closed when it left the table
+}
+
+// transfers is the table of running transfers. A revocation commits to the
+// ledger first and cuts here second, while a transfer looks at the ledger first
+// and enters here second; the generation makes sure that one of the two sees the
+// other.
+type transfers struct {
+	mu      sync.Mutex // protects the fields below
+	running map[*transfer]struct{}
+	gen     uint64 // of cuts
+}
+
+// look returns the generation, to be taken before looking at the ledger.
+func (t *transfers) look() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.gen
+}
+
+// enter puts a transfer into the table, unless something was cut since seen: then
+// it returns nil and the caller looks at the ledger again. stop is called at most
+// once, under the table's lock and never after the transfer left: it must not
+// block.
+func (t *transfers) enter(seen uint64, s subject, stop func()) *transfer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gen != seen {
+		return nil
+	}
+	return t.add(s, stop)
+}
+
+// join is enter for a transfer that looks at the ledger afterwards.
+func (t *transfers) join(s subject, stop func()) *transfer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.add(s, stop)
+}
+
+func (t *transfers) add(s subject, stop func()) *transfer {
+	if t.running == nil {
+		t.running = map[*transfer]struct{}{}
+	}
+	x := &transfer{subject: s, stop: stop, over: make(chan struct{})}
+	t.running[x] = struct{}{}
+	return x
+}
+
+// leave takes a transfer out of the table.
+func (t *transfers) leave(x *transfer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.running, x)
+	close(x.over)
+}
+
+// commit is the point of no return: false if the transfer was cut, and from then
+// on a cut waits for it instead.
+func (t *transfers) commit(x *transfer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, running := t.running[x]
+	x.committing = running
+	return running
+}
+
+// cut ends every transfer that match picks, waits for those that are past the
+// point of no return, and returns how many it ended. Whoever revokes can say
+// after it that nothing more is going to happen.
+func (t *transfers) cut(ctx context.Context, match func(subject) bool) int {
+	n, committing := t.stop(match)
+	for _, x := range committing {
+		select {
+		case <-x.over:
+		case <-ctx.Done():
+			return n
+		}
+	}
+	return n
+}
+
+func (t *transfers) stop(match func(subject) bool) (n int, committing []*transfer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gen++
+	for x := range t.running {
+		switch {
+		case !match(x.subject):
+		case x.committing:
+			committing = append(committing, x)
+		default:
+			delete(t.running, x)
+			x.stop()
+			n++
+		}
+	}
+	return n, committing
+}
+
+func (t *transfers) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.running)
+}
