@@ -11,11 +11,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
 
 	"sallyport/registry/kv"
+	"sallyport/registry/kv/boltkv"
 	"sallyport/registry/kv/kvtest"
 )
 
@@ -44,7 +46,7 @@ func child(role, dir string) *exec.Cmd {
 
 // full plays a store whose medium fills up and then has space again.
 type full struct {
-	store kv.Store
+	store *boltkv.Store
 	begin func() error // limits the space
 	relax func() error // gives space again
 
@@ -78,11 +80,7 @@ func (f *full) play() error {
 		return err
 	}
 	ctx := context.Background()
-	// An update that fails on what is committed gets its own error.
-	if err := f.store.Update(ctx, func(kv.Tx) error { return errOdd }); !errors.Is(err, errOdd) {
-		return fmt.Errorf("update that writes nothing: %v", err)
-	}
-	if err := errors.Join(f.store.View(ctx, f.check), f.relax()); err != nil {
+	if err := errors.Join(f.failedGroup(), f.store.View(ctx, f.check), f.relax()); err != nil {
 		return err
 	}
 	for i := range 100 {
@@ -91,6 +89,38 @@ func (f *full) play() error {
 		}
 	}
 	return f.store.View(ctx, f.check)
+}
+
+// failedGroup has three updates in one group whose commit fails: one that failed
+// on what is committed gets its own error, one that failed after a neighbour's
+// write may have failed because of it and gets the commit's.
+func (f *full) failedGroup() error {
+	ctx := context.Background()
+	running, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = f.store.Update(ctx, func(kv.Tx) error { close(running); <-release; return errOdd })
+	})
+	<-running
+	odd := func(kv.Tx) error { return errOdd }
+	fns := []func(kv.Tx) error{odd, func(tx kv.Tx) error {
+		return tx.Put(kvtest.Rows, []byte("group"), make([]byte, kv.MaxValueSize))
+	}, odd}
+	errs := make([]error, len(fns))
+	for i, fn := range fns {
+		wg.Go(func() { errs[i] = f.store.Update(ctx, fn) })
+		for f.store.Waiting() <= i {
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	wg.Wait()
+	for i, want := range []error{errOdd, kv.ErrNoSpace, kv.ErrNoSpace} {
+		if !errors.Is(errs[i], want) {
+			return fmt.Errorf("update %d of a group that fails: %v, want %v", i, errs[i], want)
+		}
+	}
+	return nil
 }
 
 // fill writes rows until three have failed.

@@ -91,8 +91,7 @@ func (s *Store) Stats() (Stats, error) {
 const maxFaults = 20
 
 // Check reads the whole file and reports pages that are lost, used twice or out
-// of order. Updates wait until it is done, which takes about a quarter of a
-// second per GiB in cache. ctx is looked at before it starts.
+// of order. Updates wait until it is done. ctx is looked at before it starts.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err

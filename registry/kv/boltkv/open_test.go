@@ -3,6 +3,7 @@ package boltkv_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -158,6 +159,38 @@ func TestNewTables(t *testing.T) {
 		if err := errors.Join(err, s.Close()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAppendTables checks that an append-only table fills its pages.
+func TestAppendTables(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), options())
+	defer s.Close()
+	for i := range 50 {
+		err := s.Update(context.Background(), func(tx kv.Tx) error {
+			for j := range 40 {
+				key := fmt.Appendf(nil, "%06d", i*40+j)
+				err := errors.Join(tx.Put(kvtest.Rows, key, key), tx.Put(kvtest.Log, key, key))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := s.LeafPages(kvtest.Rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := s.LeafPages(kvtest.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log > rows*2/3 {
+		t.Errorf("append-only table takes %d pages, another %d for the same rows", log, rows)
 	}
 }
 
