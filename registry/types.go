@@ -107,6 +107,7 @@ type Token struct {
 	Roles     []Role        `json:"roles"`
 	CreatedAt time.Time     `json:"created_at"`
 	ExpiresAt time.Time     `json:"expires_at"`
+	Revoked   bool          `json:"revoked,omitempty"`
 }
 
 // Intake says when a bucket shows what was written to it.
@@ -240,6 +241,7 @@ type Object struct {
 	Seq          uint64            `json:"seq,omitempty"` // its place in the key's history: the order of the 200s
 	State        ObjectState       `json:"state"`
 	Held         bool              `json:"held,omitempty"`
+	Overtaken    bool              `json:"overtaken,omitempty"` // rejected, and its key was written or deleted since
 	Filename     string            `json:"filename,omitempty"`
 	ContentType  string            `json:"content_type"` // declared
 	DetectedType string            `json:"detected_type,omitempty"`
@@ -251,11 +253,21 @@ type Object struct {
 	Headers      map[string]string `json:"headers,omitempty"`  // Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires
 	Extents      []Extent          `json:"extents,omitempty"`
 	Verdict      *Verdict          `json:"verdict,omitempty"`
-	Targets      []BlobKey         `json:"targets,omitempty"` // promotion under way: where each extent's blob moves
+	Targets      []BlobKey         `json:"targets,omitempty"` // promotion under way: where each extent's blob moves; equal = stays
 	CreatedAt    time.Time         `json:"created_at"`
 	ModifiedAt   time.Time         `json:"modified_at,omitzero"` // S3 Last-Modified
 	PublishedAt  time.Time         `json:"published_at,omitzero"`
-	Events       []uint64          `json:"events,omitempty"` // audit leaves that concern it: its timeline
+	Scan         *ScanTurn         `json:"scan,omitempty"` // its place in the scan queue, while it has one
+}
+
+// ScanTurn is an object's place in the scan queue. A settlement counts only
+// if the row still carries the claim's number and epoch.
+type ScanTurn struct {
+	Due    time.Time `json:"due"`              // waiting: not before; claimed: the end of the lease
+	Tries  int       `json:"tries,omitempty"`  // attempts that ended in an engine's error
+	Number uint64    `json:"number,omitempty"` // claims so far
+	Epoch  uint64    `json:"epoch,omitempty"`  // of the last claim
+	Worker string    `json:"worker,omitempty"` // of the last claim
 }
 
 // GrantOp is what a signed URL may do.

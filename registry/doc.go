@@ -1,0 +1,89 @@
+// Package registry is the ledger: it remembers who may do what, every upload
+// and object and where in its life each is, which URLs were issued, which bytes
+// are spoken for, and, in an append-only log, everything that happened.
+//
+// Its methods are verbs, not setters: BeginPut, CompletePut, Finalize, Publish.
+// Each is one transaction on registry/kv that reads, asks the state table,
+// writes row and index entries, appends the audit event and queues the work. A
+// caller cannot forget the audit, and the audit cannot tell what did not happen.
+// The ledger moves no bytes and knows no HTTP; rights are policy's to judge, so
+// an Actor here is only who it was.
+//
+// # The states
+//
+// An upload, which is a session:
+//
+//	               fail, or a dead attempt
+//	             ┌──────────────┐  ┌─┐ take over
+//	             ▼              │  ▼ │
+//	  create → created ─begin→ uploading ─complete→ uploaded ─finalize→ finalized
+//	             │              │                     │
+//	             └──────────────┴─────────┬───────────┘
+//	                                      └─ abort → aborted · expire → expired
+//
+// An object:
+//
+//	  create → pending ─accept→ quarantined ─claim→ scanning ─publish→ published
+//	             │ refuse        │ ▲   ▲ └──return, hold──┘ │            ▲   │
+//	             │               │ │   intake               │ reject     │   │
+//	             │               │ └(held: release ─────────┼────────────┤   │
+//	             └───────────────┼────────→ rejected ←──────┘   release  │   │
+//	              held: withdraw ┘           │   ▲ └────────────────────┘   │
+//	                                         │   └───────── withdraw ───────┘
+//	  put (direct bucket) → published        ▼
+//	  any state ──────────── delete ──────→ deleted
+//
+// A clean verdict ("judge") leaves the object scanning until its blobs are at
+// their targets; states.go holds both machines as one table.
+//
+// # The keys
+//
+// Rows belong to a tenant by their key, so that another tenant's id is simply
+// not there and a tenant's newest rows are a scan from the end. Parts are joined
+// by a zero byte (0); numbers are 8 bytes big-endian, times milliseconds. Values
+// are JSON where nothing else is said.
+//
+//	meta                  "schema" "epoch" "clock" "seq" → number · "root" → access key id
+//
+//	tenants               tenant                           → Tenant
+//	path_hashes           hash in blob keys                → tenant
+//	principals            tenant 0 principal               → made when
+//	blocked               "t" 0 tenant                     → "": suspended
+//	                      "p" 0 tenant 0 principal         → "": revoked
+//	                      "c" 0 access key or token id     → "": revoked
+//	keys                  access key id                    → AccessKey, sealed secret
+//	key_list              tenant 0 time 0 access key id    → ""
+//	tokens                SHA-256 of the token             → Token
+//	token_list            tenant 0 token id                → SHA-256 of the token
+//	url_keys              URL key id                       → tenant, generation, sealed secret
+//	url_key_list          tenant 0 generation              → URL key id; the last one signs
+//	buckets               tenant 0 bucket                  → Bucket
+//
+//	uploads               tenant 0 upload                  → Upload
+//	uploads_by_principal  tenant 0 principal 0 upload      → ""
+//	upload_expiry         expiry tenant 0 upload           → "" while it can expire
+//	idempotency           tenant 0 principal 0 client key  → fingerprint, upload, grant
+//	idempotency_age       end tenant 0 upload              → key in idempotency
+//	grants                tenant 0 grant                   → Grant
+//
+//	objects               tenant 0 object                  → Object
+//	object_states         tenant 0 state 0 object          → bucket; not published, not deleted
+//	names                 tenant 0 bucket 0 S3 key         → seq, time, size, object, ETag (binary)
+//	names_pending         tenant 0 bucket 0 S3 key 0 seq   → state, object: accepted, not visible
+//	timeline              tenant 0 object 0 audit seq      → ""
+//
+//	scan_due              due tenant 0 object              → "": waits for a worker
+//	scan_claims           lease end tenant 0 object        → epoch: a worker has it
+//	promoting             tenant 0 object                  → "": its blobs are on the move
+//
+//	intents               epoch blob key                   → "": bytes may be written under it
+//	garbage               seq                              → blob key: bytes to delete
+//
+// and those of the audit log, drawn in audit.go. All tables from upload_expiry
+// on that are not named after a noun are indexes: a pure function of the row
+// they point at (entries.go), which is what Check compares them with. Names
+// holds one row per visible key and is the only one that is written at random;
+// nearly everything else appends.
+//
+// Whoever changes the schema adds a line to migrations and redraws this.
+package registry

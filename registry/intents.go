@@ -1,0 +1,255 @@
+package registry
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sallyport/registry/kv"
+)
+
+// Prefixes of blob keys. A signed URL only ever writes under staging.
+const (
+	stagingPrefix  = "staging/"
+	acceptedPrefix = "accepted/"
+)
+
+const dayLayout = "2006/01/02"
+
+func stagingKey(pathHash string, at time.Time, id UploadID, attempt uint64) BlobKey {
+	return BlobKey(stagingPrefix + pathHash + "/" + at.UTC().Format(dayLayout) + "/" + string(id) + "/" + strconv.FormatUint(attempt, 10))
+}
+
+func acceptedKey(pathHash string, at time.Time, id ObjectID) BlobKey {
+	return BlobKey(acceptedPrefix + pathHash + "/" + at.UTC().Format(dayLayout) + "/" + string(id) + "/payload")
+}
+
+func intentKey(epoch uint64, blob BlobKey) []byte {
+	k := make([]byte, 8, 8+len(blob))
+	binary.BigEndian.PutUint64(k, epoch)
+	return append(k, blob...)
+}
+
+// register makes a key known before a byte is written under it.
+func (t *txn) register(epoch uint64, blob BlobKey) error {
+	return t.Put(tIntents, intentKey(epoch, blob), nil)
+}
+
+// settle ends an intent: a row refers to the bytes now. ErrFenced if there is
+// no such intent: it was released, used, or condemned with its epoch.
+func (t *txn) settle(epoch uint64, blob BlobKey) error {
+	key := intentKey(epoch, blob)
+	if known, err := t.has(tIntents, key); err != nil {
+		return err
+	} else if !known {
+		return ErrFenced
+	}
+	return t.Delete(tIntents, key)
+}
+
+// condemn ends an intent whose bytes nobody wants, if they are there at all.
+func (t *txn) condemn(epoch uint64, blob BlobKey) error {
+	if err := t.Delete(tIntents, intentKey(epoch, blob)); err != nil {
+		return err
+	}
+	return t.discard(blob)
+}
+
+// discard puts a blob on the garbage list. This is where the last reference to
+// a blob ends; that it may stand on the list twice does no harm.
+func (t *txn) discard(blob BlobKey) error {
+	seq, err := t.nextSeq()
+	if err != nil {
+		return err
+	}
+	return t.Put(tGarbage, binary.BigEndian.AppendUint64(nil, seq), []byte(blob))
+}
+
+// Garbage is a blob that no row refers to.
+type Garbage struct {
+	Seq  uint64
+	Blob BlobKey
+}
+
+// Garbage returns up to limit blobs to delete, oldest first; GarbageGone takes
+// them off the list when the store has confirmed. While the clock is not
+// believed it is ErrClockJumped.
+func (l *Ledger) Garbage(ctx context.Context, limit int) ([]Garbage, error) {
+	if err := l.clockSound(); err != nil {
+		return nil, fmt.Errorf("garbage: %w", err)
+	}
+	var found []Garbage
+	err := l.view(ctx, func(t *txn) error {
+		found = nil
+		return t.Scan(tGarbage, kv.Range{}, func(key, value []byte) error {
+			if len(found) >= limit {
+				return kv.Stop
+			}
+			found = append(found, Garbage{lastNumber(key), BlobKey(value)})
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("garbage: %w", err)
+	}
+	return found, nil
+}
+
+// GarbageGone takes deleted blobs off the list. If we die before it, they are
+// deleted again, which is nothing.
+func (l *Ledger) GarbageGone(ctx context.Context, seqs []uint64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	err := l.update(ctx, func(t *txn) error {
+		for _, seq := range seqs {
+			if err := t.Delete(tGarbage, binary.BigEndian.AppendUint64(nil, seq)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("garbage gone: %w", err)
+	}
+	return nil
+}
+
+// CondemnDeadIntents makes garbage of up to limit keys that earlier epochs
+// registered and never settled, and returns how many. While the clock is not
+// believed it is ErrClockJumped.
+func (l *Ledger) CondemnDeadIntents(ctx context.Context, limit int) (int, error) {
+	if err := l.clockSound(); err != nil {
+		return 0, fmt.Errorf("condemn intents: %w", err)
+	}
+	dead := kv.Range{To: binary.BigEndian.AppendUint64(nil, l.epoch)}
+	var keys [][]byte
+	collectDead := func(t *txn) error {
+		keys = nil
+		return t.Scan(tIntents, dead, func(key, _ []byte) error {
+			if len(keys) >= limit {
+				return kv.Stop
+			}
+			keys = append(keys, key)
+			return nil
+		})
+	}
+	if err := l.view(ctx, collectDead); err != nil {
+		return 0, fmt.Errorf("condemn intents: %w", err)
+	}
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	err := l.update(ctx, func(t *txn) error {
+		if err := collectDead(t); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := t.condemn(binary.BigEndian.Uint64(k), BlobKey(k[8:])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("condemn intents: %w", err)
+	}
+	return len(keys), nil
+}
+
+// Known tells whether the ledger accounts for a blob: a row refers to it, it is
+// an intent, or it waits to be deleted. It is for comparing a store with the
+// ledger, and walks intents and garbage.
+func (l *Ledger) Known(ctx context.Context, blob BlobKey) (bool, error) {
+	var known bool
+	err := l.view(ctx, func(t *txn) (err error) {
+		known, err = t.referred(blob)
+		if known || err != nil {
+			return err
+		}
+		known, err = t.listed(blob)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("known blob: %w", err)
+	}
+	return known, nil
+}
+
+// referred finds the row that a key was made for, from the key itself, and asks
+// whether it refers to it.
+func (t *txn) referred(blob BlobKey) (bool, error) {
+	part := strings.Split(string(blob), "/")
+	if len(part) != 7 {
+		return false, nil
+	}
+	name, err := t.get(tPathHashes, []byte(part[1]))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	tenant, object := TenantName(name), ObjectID(part[5])
+	if part[0]+"/" == stagingPrefix {
+		u, err := t.upload(tenant, UploadID(part[5]))
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil || u.Staging == blob {
+			return err == nil, err
+		}
+		object = u.Object
+	}
+	o, err := t.object(tenant, object)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for key := range o.blobs {
+		if key == blob {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// blobs yields every key the object's row refers to.
+func (o *Object) blobs(yield func(BlobKey) bool) {
+	for _, x := range o.Extents {
+		if !yield(x.Blob) {
+			return
+		}
+	}
+	for _, target := range o.Targets {
+		if !yield(target) {
+			return
+		}
+	}
+}
+
+// listed tells whether the blob is an intent or garbage.
+func (t *txn) listed(blob BlobKey) (found bool, err error) {
+	err = t.Scan(tIntents, kv.Range{}, func(key, _ []byte) error {
+		if found = string(key[8:]) == string(blob); found {
+			return kv.Stop
+		}
+		return nil
+	})
+	if found || err != nil {
+		return found, err
+	}
+	err = t.Scan(tGarbage, kv.Range{}, func(_, value []byte) error {
+		if found = string(value) == string(blob); found {
+			return kv.Stop
+		}
+		return nil
+	})
+	return found, err
+}

@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"sallyport/registry/kv"
+)
+
+// migration takes a store from the schema before it to its own. It runs in
+// one transaction together with the new version number: if we die in it,
+// nothing of it happened.
+type migration struct {
+	version uint64 // grows by one from line to line, from 1
+	what    string
+	run     func(kv.Tx) error
+}
+
+// migrations is the ordered list of all schemas there were. Lines are added at
+// the end, each with a test, and never changed.
+var migrations = []migration{
+	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
+}
+
+// migrate brings the store to the last schema of list. A store that is beyond
+// it is ErrSchema and stays untouched.
+func migrate(ctx context.Context, store kv.Store, list []migration) error {
+	last := list[len(list)-1].version
+	var have uint64
+	err := store.View(ctx, func(tx kv.Tx) (err error) {
+		have, err = (&txn{Tx: tx}).number(metaSchema)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	if have > last {
+		return fmt.Errorf("%w: the ledger has schema %d, this version knows up to %d: use a newer version",
+			ErrSchema, have, last)
+	}
+	for _, m := range list {
+		if m.version <= have {
+			continue
+		}
+		err := store.Update(ctx, func(tx kv.Tx) error {
+			if err := m.run(tx); err != nil {
+				return err
+			}
+			return (&txn{Tx: tx}).setNumber(metaSchema, m.version)
+		})
+		if err != nil {
+			return fmt.Errorf("migrate to schema %d (%s): %w", m.version, m.what, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sallyport/registry/kv"
+)
+
+// Object returns one object in whatever state, or ErrNotFound. A deleted one
+// has lost its bytes and its metadata, not its row.
+func (l *Ledger) Object(ctx context.Context, tenant TenantName, id ObjectID) (Object, error) {
+	var row Object
+	err := l.view(ctx, func(t *txn) (err error) {
+		row, err = t.object(tenant, id)
+		return err
+	})
+	if err != nil {
+		return Object{}, fmt.Errorf("object: %w", err)
+	}
+	return row, nil
+}
+
+func (t *txn) object(tenant TenantName, id ObjectID) (row Object, err error) {
+	if len(id) > maxWord {
+		return row, ErrNotFound
+	}
+	return row, t.load(tObjects, keyOf(tenant, string(id)), &row)
+}
+
+// ObjectFilter narrows a list of objects; a zero field does not. Without a
+// State, deleted objects are left out.
+type ObjectFilter struct {
+	Bucket    BucketName
+	State     ObjectState
+	Principal PrincipalName
+}
+
+func (f ObjectFilter) matches(o *Object) bool {
+	switch {
+	case f.Bucket != "" && o.Bucket != f.Bucket,
+		f.Principal != "" && o.Principal != f.Principal,
+		f.State != "" && o.State != f.State,
+		f.State == "" && o.State == ObjectDeleted:
+		return false
+	}
+	return true
+}
+
+// Objects lists a tenant's objects, newest first. A page looks at a bounded
+// number of rows: it may be short, even empty, while there is a next one.
+func (l *Ledger) Objects(ctx context.Context, tenant TenantName, f ObjectFilter, page Page) ([]Object, string, error) {
+	walk := newest(tObjects, under(tenant), page)
+	code := stateCode(f.State)
+	if code != "" { // the states that are few have an index
+		walk = newest(tObjectStates, under(tenant, code), page)
+	}
+	var found []Object
+	var more string
+	err := l.view(ctx, func(t *txn) (err error) {
+		found, more, err = collect(t, walk, func(t *txn, key, value []byte) (o Object, keep bool, err error) {
+			switch {
+			case code == "":
+				err = decode(tObjects, value, &o)
+			case f.Bucket != "" && BucketName(value) != f.Bucket:
+				return o, false, nil
+			default:
+				o, err = t.object(tenant, ObjectID(lastPart(key)))
+			}
+			return o, f.matches(&o), err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list objects: %w", err)
+	}
+	return found, more, nil
+}
+
+// Timeline returns the audit events that concern an object, oldest first: at
+// most limit of them, those with a Seq of from or later. ErrNotFound.
+func (l *Ledger) Timeline(ctx context.Context, tenant TenantName, id ObjectID, from uint64, limit int) ([]Event, error) {
+	if limit <= 0 || limit > maxPage {
+		return nil, fmt.Errorf("timeline: %w: limit is 1 to %d", ErrInvalid, maxPage)
+	}
+	var events []Event
+	err := l.view(ctx, func(t *txn) error {
+		key := keyOf(tenant, string(id))
+		if known, err := t.has(tObjects, key); err != nil || !known {
+			return errors.Join(err, absent(known))
+		}
+		var seqs []uint64
+		span := kv.Range{From: numbered(key, from), To: under(tenant, string(id)).To}
+		err := t.Scan(tTimeline, span, func(k, _ []byte) error {
+			seqs = append(seqs, lastNumber(k))
+			if len(seqs) == limit {
+				return kv.Stop
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		events, err = leavesAt(t.Tx, tenant, seqs)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("timeline: %w", err)
+	}
+	return events, nil
+}

@@ -1,0 +1,201 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/registry/kv"
+)
+
+// systemPrincipal acts where no credential does.
+const systemPrincipal PrincipalName = "system"
+
+// txn is one transaction of the ledger.
+type txn struct {
+	kv.Tx
+	l     *Ledger
+	now   time.Time    // of everything in it
+	steps []transition // taken, for the metrics
+}
+
+// stateful is a row that lives in one of the two machines.
+type stateful interface {
+	place() string // its state
+	move(to string)
+	row() (table kv.Table, key []byte)
+	index(add func(table kv.Table, key, value []byte)) // the entries that point at it as it stands
+	describe(*Event)
+	subject() (TenantName, ObjectID) // whose timeline its events belong to
+}
+
+// apply is how anything happens to an upload or an object: it asks the table,
+// lets edit change the row, appends the event, and writes row, index entries
+// (the queues are such) and timeline, all in t's transaction. edit may be nil;
+// it does not touch the state.
+func (t *txn) apply(s step, x stateful, ev *Event, edit func()) error {
+	from := x.place()
+	to, err := next(s, from)
+	if err != nil {
+		return err
+	}
+	var before entries
+	if from != unborn {
+		x.index(before.add)
+	}
+	x.move(to)
+	if edit != nil {
+		edit()
+	}
+	ev.From, ev.To = from, to
+	x.describe(ev)
+	if _, err := t.recordFor(ev, x); err != nil {
+		return err
+	}
+	t.steps = append(t.steps, transition{s, from, to})
+	return t.write(x, before)
+}
+
+// rewrite changes a row without a step: a lease, a queue's turn, a grant. No
+// state changes and no event is owed.
+func (t *txn) rewrite(x stateful, edit func()) error {
+	var before entries
+	x.index(before.add)
+	edit()
+	return t.write(x, before)
+}
+
+// write puts the row and makes its index entries be those it now asks for.
+func (t *txn) write(x stateful, before entries) error {
+	var after entries
+	x.index(after.add)
+	for _, e := range before {
+		if !after.has(e) {
+			if err := t.Delete(e.table, e.key); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range after {
+		if !before.holds(e) {
+			if err := t.Put(e.table, e.key, e.value); err != nil {
+				return err
+			}
+		}
+	}
+	table, key := x.row()
+	return t.put(table, key, x)
+}
+
+// entry is one row of an index.
+type entry struct {
+	table      kv.Table
+	key, value []byte
+}
+
+type entries []entry
+
+func (es *entries) add(table kv.Table, key, value []byte) {
+	*es = append(*es, entry{table, key, value})
+}
+
+// has tells whether there is an entry under e's key.
+func (es entries) has(e entry) bool {
+	for i := range es {
+		if es[i].table == e.table && bytes.Equal(es[i].key, e.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether e itself is there.
+func (es entries) holds(e entry) bool {
+	for i := range es {
+		if es[i].table == e.table && bytes.Equal(es[i].key, e.key) {
+			return bytes.Equal(es[i].value, e.value)
+		}
+	}
+	return false
+}
+
+// bear writes a row whose birth another's event tells of.
+func (t *txn) bear(s step, x stateful) error {
+	to, err := next(s, unborn)
+	if err != nil {
+		return err
+	}
+	x.move(to)
+	t.steps = append(t.steps, transition{s, unborn, to})
+	return t.write(x, nil)
+}
+
+// event starts an event of this moment.
+func (t *txn) event(what EventType, by Actor) *Event {
+	return newEvent(what, by, t.now)
+}
+
+// record appends an event that belongs to no object.
+func (t *txn) record(ev *Event) (uint64, error) {
+	return t.l.append(t.Tx, ev)
+}
+
+// recordFor appends an event and puts it on the object's timeline.
+func (t *txn) recordFor(ev *Event, x stateful) (uint64, error) {
+	seq, err := t.l.append(t.Tx, ev)
+	if err != nil {
+		return 0, err
+	}
+	tenant, object := x.subject()
+	return seq, t.Put(tTimeline, numbered(keyOf(tenant, string(object)), seq), nil)
+}
+
+// put writes v as JSON.
+func (t *txn) put(table kv.Table, key []byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode a row of %s: %w", table, err)
+	}
+	return t.Put(table, key, b)
+}
+
+// load reads the JSON row under key into v. An absent one is ErrNotFound.
+func (t *txn) load(table kv.Table, key []byte, v any) error {
+	b, err := t.get(table, key)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("decode a row of %s: %w", table, err)
+	}
+	return nil
+}
+
+// get is Get with the ledger's own ErrNotFound.
+func (t *txn) get(table kv.Table, key []byte) ([]byte, error) {
+	b, err := t.Get(table, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	return b, err
+}
+
+// has tells whether the table has the key.
+func (t *txn) has(table kv.Table, key []byte) (bool, error) {
+	_, err := t.Get(table, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// nextSeq takes the next place in the history of keys.
+func (t *txn) nextSeq() (uint64, error) {
+	n, err := t.number(metaSeq)
+	if err != nil {
+		return 0, err
+	}
+	return n + 1, t.setNumber(metaSeq, n+1)
+}

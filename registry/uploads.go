@@ -1,0 +1,423 @@
+package registry
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/registry/kv"
+)
+
+// idempotencyAge is how long an Idempotency-Key is remembered.
+const idempotencyAge = 24 * time.Hour
+
+// Idempotency ties a request to what it was answered the first time. A zero
+// one asks for nothing.
+type Idempotency struct {
+	Key         string // the client's, up to 255 bytes
+	Fingerprint string // of the whole request: the same key with another one is refused
+}
+
+// NewUpload asks for a session. Policy has decided; nothing here is a default.
+type NewUpload struct {
+	Bucket      BucketName
+	Filename    string
+	ContentType string
+	Size        int64  // bytes, exact
+	SHA256      string // hex, or ""
+	SessionTTL  time.Duration
+	URLTTL      time.Duration // of the PUT URL; never beyond the session's
+	Idempotency Idempotency
+}
+
+// Begun is a session as it was created.
+type Begun struct {
+	Upload   Upload
+	Object   Object
+	Grant    Grant
+	Replayed bool // the Idempotency-Key was seen: nothing new was created
+}
+
+// idempotencyRow is what a replay is answered from.
+type idempotencyRow struct {
+	Fingerprint string   `json:"fingerprint"`
+	Upload      UploadID `json:"upload"`
+	Grant       GrantID  `json:"grant"`
+	At          uint64   `json:"at"` // milliseconds
+}
+
+// CreateUpload begins a session: upload, pending object and PUT grant, in one
+// transaction. ErrNotFound for an unknown bucket, ErrIdempotencyConflict,
+// ErrRevoked, ErrTenantSuspended, ErrInvalid.
+func (l *Ledger) CreateUpload(ctx context.Context, by Actor, n NewUpload) (Begun, error) {
+	if err := n.check(); err != nil {
+		return Begun{}, fmt.Errorf("create upload: %w", err)
+	}
+	ids, err := l.sessionIDs()
+	if err != nil {
+		return Begun{}, fmt.Errorf("create upload: %w", err)
+	}
+	var begun Begun
+	err = l.update(ctx, func(t *txn) (err error) {
+		if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
+			return err
+		}
+		if n.Idempotency.Key != "" {
+			begun, err = t.replay(by, n.Idempotency)
+			if begun.Replayed || err != nil {
+				return err
+			}
+		}
+		begun, err = t.createUpload(by, n, ids)
+		return err
+	})
+	if err != nil {
+		return Begun{}, fmt.Errorf("create upload: %w", err)
+	}
+	return begun, nil
+}
+
+type sessionIDs struct {
+	upload UploadID
+	object ObjectID
+	grant  GrantID
+}
+
+// sessionIDs are made outside the transaction, which may run twice.
+func (l *Ledger) sessionIDs() (sessionIDs, error) {
+	now := l.Now()
+	u, err := l.ids.next(prefixUpload, now)
+	if err != nil {
+		return sessionIDs{}, err
+	}
+	o, err := l.ids.next(prefixObject, now)
+	if err != nil {
+		return sessionIDs{}, err
+	}
+	g, err := l.ids.next(prefixGrant, now)
+	return sessionIDs{UploadID(u), ObjectID(o), GrantID(g)}, err
+}
+
+func (n *NewUpload) check() error {
+	switch {
+	case n.Size < 0:
+		return fmt.Errorf("%w: size", ErrInvalid)
+	case n.SessionTTL <= 0 || n.URLTTL <= 0:
+		return fmt.Errorf("%w: lifetime", ErrInvalid)
+	case len(n.Idempotency.Key) > 255:
+		return fmt.Errorf("%w: idempotency key", ErrInvalid)
+	case len(n.Filename) > maxText || len(n.ContentType) > maxText:
+		return fmt.Errorf("%w: file name or content type is too long", ErrInvalid)
+	case n.SHA256 != "" && !validSHA256(n.SHA256):
+		return fmt.Errorf("%w: sha256", ErrInvalid)
+	}
+	return nil
+}
+
+// maxText bounds the texts of a row, in bytes.
+const maxText = 1024
+
+func validSHA256(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
+
+func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error) {
+	if known, err := t.has(tBuckets, keyOf(by.Tenant, string(n.Bucket))); err != nil || !known {
+		return Begun{}, errors.Join(err, absent(known))
+	}
+	u := Upload{
+		ID: ids.upload, Tenant: by.Tenant, Principal: by.Principal, Bucket: n.Bucket, Object: ids.object,
+		Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, SHA256: n.SHA256,
+		Grant: ids.grant, CreatedAt: t.now, ExpiresAt: t.now.Add(n.SessionTTL),
+	}
+	o := Object{
+		ID: ids.object, Tenant: by.Tenant, Upload: ids.upload, Principal: by.Principal, Bucket: n.Bucket,
+		Key: string(ids.object), Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, CreatedAt: t.now,
+	}
+	g := t.newPutGrant(by, &u, ids.grant, n.URLTTL)
+	if err := t.put(tGrants, keyOf(g.Tenant, string(g.ID)), g); err != nil {
+		return Begun{}, err
+	}
+	// Session and object are born together: one event tells of both.
+	ev := t.event(EventUploadCreated, by)
+	ev.Grant, ev.Size, ev.SHA256, ev.ExpiresAt = g.ID, &n.Size, n.SHA256, u.ExpiresAt
+	if err := t.apply(uploadCreate, &u, ev, nil); err != nil {
+		return Begun{}, err
+	}
+	if err := t.bear(objectCreate, &o); err != nil {
+		return Begun{}, err
+	}
+	if n.Idempotency.Key != "" {
+		if err := t.remember(by, n.Idempotency, ids); err != nil {
+			return Begun{}, err
+		}
+	}
+	return Begun{Upload: u, Object: o, Grant: g}, nil
+}
+
+func (t *txn) newPutGrant(by Actor, u *Upload, id GrantID, ttl time.Duration) Grant {
+	expires := t.now.Add(ttl)
+	if expires.After(u.ExpiresAt) {
+		expires = u.ExpiresAt
+	}
+	return Grant{
+		ID: id, Tenant: u.Tenant, Op: GrantPut, Upload: u.ID, Object: u.Object,
+		Credential: by.Credential, Principal: by.Principal, IssuedAt: t.now, ExpiresAt: expires,
+	}
+}
+
+func idempotencyKey(by Actor, key string) []byte {
+	return keyOf(by.Tenant, string(by.Principal), key)
+}
+
+// replay answers a request that was made before. A row past its age counts as
+// absent, whether or not it was swept.
+func (t *txn) replay(by Actor, i Idempotency) (Begun, error) {
+	var row idempotencyRow
+	err := t.load(tIdempotency, idempotencyKey(by, i.Key), &row)
+	if errors.Is(err, ErrNotFound) || err == nil && t.now.Sub(fromMillis(row.At)) >= idempotencyAge {
+		return Begun{}, nil
+	}
+	if err != nil {
+		return Begun{}, err
+	}
+	if row.Fingerprint != i.Fingerprint {
+		return Begun{}, ErrIdempotencyConflict
+	}
+	u, err := t.upload(by.Tenant, row.Upload)
+	if err != nil {
+		return Begun{}, err
+	}
+	o, err := t.object(by.Tenant, u.Object)
+	if err != nil {
+		return Begun{}, err
+	}
+	g, err := t.grant(by.Tenant, row.Grant)
+	return Begun{Upload: u, Object: o, Grant: g, Replayed: true}, err
+}
+
+func (t *txn) remember(by Actor, i Idempotency, ids sessionIDs) error {
+	key := idempotencyKey(by, i.Key)
+	row := idempotencyRow{Fingerprint: i.Fingerprint, Upload: ids.upload, Grant: ids.grant, At: millis(t.now)}
+	if err := t.put(tIdempotency, key, row); err != nil {
+		return err
+	}
+	// By upload id, for one key may be used again after a day.
+	return t.Put(tIdempotencyAge, timed(t.now.Add(idempotencyAge), by.Tenant, string(ids.upload)), key)
+}
+
+// forgetIdempotency drops up to limit rows that are past their age.
+func (t *txn) forgetIdempotency(limit int) (int, error) {
+	var ages, keys [][]byte
+	err := t.Scan(tIdempotencyAge, kv.Range{To: timed(t.now, "", "")}, func(age, key []byte) error {
+		ages, keys = append(ages, age), append(keys, key)
+		if len(ages) >= limit {
+			return kv.Stop
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for i, age := range ages {
+		_, _, upload := untimed(age)
+		var row idempotencyRow
+		err := t.load(tIdempotency, keys[i], &row)
+		if err == nil && string(row.Upload) == upload {
+			err = t.Delete(tIdempotency, keys[i])
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, err
+		}
+		if err := t.Delete(tIdempotencyAge, age); err != nil {
+			return 0, err
+		}
+	}
+	return len(ages), nil
+}
+
+// Upload returns one session, or ErrNotFound.
+func (l *Ledger) Upload(ctx context.Context, tenant TenantName, id UploadID) (Upload, error) {
+	var row Upload
+	err := l.view(ctx, func(t *txn) (err error) {
+		row, err = t.upload(tenant, id)
+		return err
+	})
+	if err != nil {
+		return Upload{}, fmt.Errorf("upload: %w", err)
+	}
+	return row, nil
+}
+
+func (t *txn) upload(tenant TenantName, id UploadID) (row Upload, err error) {
+	if len(id) > maxWord {
+		return row, ErrNotFound
+	}
+	return row, t.load(tUploads, keyOf(tenant, string(id)), &row)
+}
+
+// Uploads lists the sessions of a tenant, or of one principal of it, newest
+// first.
+func (l *Ledger) Uploads(ctx context.Context, tenant TenantName, principal PrincipalName, page Page) ([]Upload, string, error) {
+	walk := newest(tUploads, under(tenant), page)
+	if principal != "" {
+		walk = newest(tUploadsBy, under(tenant, string(principal)), page)
+	}
+	var found []Upload
+	var more string
+	err := l.view(ctx, func(t *txn) (err error) {
+		found, more, err = collect(t, walk, func(t *txn, key, value []byte) (row Upload, keep bool, err error) {
+			if principal == "" {
+				return row, true, decode(tUploads, value, &row)
+			}
+			row, err = t.upload(tenant, UploadID(lastPart(key)))
+			return row, true, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list uploads: %w", err)
+	}
+	return found, more, nil
+}
+
+// AbortUpload ends a session before it is finalized; its object is deleted and
+// its bytes become garbage. Aborting again changes nothing. A session that is
+// finalized or expired is ErrUploadFinalized or ErrUploadExpired.
+func (l *Ledger) AbortUpload(ctx context.Context, by Actor, tenant TenantName, id UploadID) error {
+	err := l.update(ctx, func(t *txn) error {
+		u, err := t.upload(tenant, id)
+		if err != nil || u.State == UploadAborted {
+			return err
+		}
+		return t.endUpload(uploadAbort, &u, t.event(EventUploadAborted, by))
+	})
+	if err != nil {
+		return fmt.Errorf("abort upload: %w", err)
+	}
+	return nil
+}
+
+// endUpload aborts or expires a session: a stored attempt's bytes become
+// garbage, and the object is deleted. A running attempt keeps its intent until
+// it notices, through ErrFenced, that it lost.
+func (t *txn) endUpload(s step, u *Upload, ev *Event) error {
+	by := Actor{Tenant: ev.Tenant, Principal: ev.Principal, Credential: ev.Credential, RequestID: ev.RequestID}
+	staging := u.Staging
+	err := t.apply(s, u, ev, func() { u.Staging = "" })
+	if err != nil {
+		return err
+	}
+	if staging != "" {
+		if err := t.discard(staging); err != nil {
+			return err
+		}
+	}
+	o, err := t.object(u.Tenant, u.Object)
+	if err != nil {
+		return err
+	}
+	if o.State == ObjectDeleted {
+		return nil
+	}
+	return t.deleteObject(&o, t.event(EventObjectDeleted, by))
+}
+
+// ExpireDue expires up to limit sessions whose time is over and forgets as many
+// Idempotency-Keys, and returns how many sessions it expired. A session whose
+// turn is held waits until the attempt ends or its lease lapses. While the
+// clock is not believed it is ErrClockJumped.
+func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
+	if err := l.clockSound(); err != nil {
+		return 0, fmt.Errorf("expire uploads: %w", err)
+	}
+	due, work, err := l.expiryDue(ctx, limit)
+	if err != nil {
+		return 0, fmt.Errorf("expire uploads: %w", err)
+	}
+	if !work {
+		return 0, nil
+	}
+	n := 0
+	err = l.update(ctx, func(t *txn) error {
+		n = 0
+		for _, d := range due {
+			expired, err := t.expire(d.tenant, d.id)
+			if err != nil {
+				return err
+			}
+			if expired {
+				n++
+			}
+		}
+		_, err := t.forgetIdempotency(limit)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("expire uploads: %w", err)
+	}
+	return n, nil
+}
+
+type dueUpload struct {
+	tenant TenantName
+	id     UploadID
+}
+
+// expiryDue finds sessions to expire, and whether there is anything to do.
+func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, work bool, err error) {
+	err = l.view(ctx, func(t *txn) error {
+		due, work = nil, false
+		past := kv.Range{To: timed(t.now, "", "\x00")}
+		err := t.Scan(tUploadExpiry, past, func(key, _ []byte) error {
+			_, tenant, id := untimed(key)
+			u, err := t.upload(tenant, UploadID(id))
+			if err != nil {
+				return err
+			}
+			if !t.turnHeld(&u) {
+				due = append(due, dueUpload{tenant, UploadID(id)})
+			}
+			if len(due) >= limit {
+				return kv.Stop
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		work = len(due) > 0
+		return t.Scan(tIdempotencyAge, kv.Range{To: timed(t.now, "", "")}, func(_, _ []byte) error {
+			work = true
+			return kv.Stop
+		})
+	})
+	return due, work, err
+}
+
+// expire looks again: the session may have moved on since it was found.
+func (t *txn) expire(tenant TenantName, id UploadID) (bool, error) {
+	u, err := t.upload(tenant, id)
+	if err != nil {
+		return false, err
+	}
+	if t.now.Before(u.ExpiresAt) || t.turnHeld(&u) {
+		return false, nil
+	}
+	err = t.endUpload(uploadExpire, &u, t.event(EventUploadExpired, System(tenant)))
+	if errors.Is(err, ErrUploadFinalized) || errors.Is(err, ErrUploadAborted) || errors.Is(err, ErrUploadExpired) {
+		return false, nil
+	}
+	return err == nil, err
+}
