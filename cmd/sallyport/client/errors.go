@@ -12,7 +12,7 @@ import (
 
 // Error is a refusal by the server, from either port.
 type Error struct {
-	Status    int    `json:"status"`
+	Status    int    `json:"status,omitempty"`
 	Code      string `json:"code" xml:"Code"`
 	Message   string `json:"message" xml:"Message"`
 	RequestID string `json:"request_id,omitempty" xml:"RequestId"`
