@@ -13,25 +13,25 @@
 //
 // An upload, which is a session:
 //
-//	               fail, or a dead attempt
-//	             ┌──────────────┐  ┌─┐ take over
-//	             ▼              │  ▼ │
-//	  create → created ─begin→ uploading ─complete→ uploaded ─finalize→ finalized
-//	             │              │                     │
-//	             └──────────────┴─────────┬───────────┘
-//	                                      └─ abort → aborted · expire → expired
+//	             fail, or a dead attempt
+//	           ┌──────────────┐  ┌─┐ take over
+//	           ▼              │  ▼ │
+//	create → created ─begin→ uploading ─complete→ uploaded ─finalize→ finalized
+//	           │              │                     │
+//	           └──────────────┴─────────┬───────────┘
+//	                                    └─ abort → aborted · expire → expired
 //
 // An object:
 //
-//	  create → pending ─accept→ quarantined ─claim→ scanning ─publish→ published
-//	             │ refuse        │ ▲   ▲ └──return, hold──┘ │            ▲   │
-//	             │               │ │   intake               │ reject     │   │
-//	             │               │ └(held: release ─────────┼────────────┤   │
-//	             └───────────────┼────────→ rejected ←──────┘   release  │   │
-//	              held: withdraw ┘           │   ▲ └────────────────────┘   │
-//	                                         │   └───────── withdraw ───────┘
-//	  put (direct bucket) → published        ▼
-//	  any state ──────────── delete ──────→ deleted
+//	create → pending ─accept→ quarantined ─claim→ scanning ─publish→ published
+//	           │ refuse        │ ▲   ▲ └──return, hold──┘ │            ▲   │
+//	           │               │ │   intake               │ reject     │   │
+//	           │               │ └(held: release ─────────┼────────────┤   │
+//	           └───────────────┼────────→ rejected ←──────┘   release  │   │
+//	            held: withdraw ┘           │   ▲ └────────────────────┘   │
+//	                                       │   └───────── withdraw ───────┘
+//	put (direct bucket) → published        ▼
+//	any state ──────────── delete ──────→ deleted
 //
 // A clean verdict ("judge") leaves the object scanning until its blobs are at
 // their targets; states.go holds both machines as one table.

@@ -75,17 +75,15 @@ type Garbage struct {
 	Blob BlobKey
 }
 
-// Garbage returns up to limit blobs to delete, oldest first; GarbageGone takes
-// them off the list when the store has confirmed. While the clock is not
-// believed it is ErrClockJumped.
-func (l *Ledger) Garbage(ctx context.Context, limit int) ([]Garbage, error) {
-	if err := l.clockSound(); err != nil {
-		return nil, fmt.Errorf("garbage: %w", err)
-	}
+// Garbage returns up to limit blobs to delete, oldest first and behind the one
+// with Seq after (0 starts); GarbageGone takes them off the list when the store
+// has confirmed. No clock has a say in it: nothing refers to them.
+func (l *Ledger) Garbage(ctx context.Context, after uint64, limit int) ([]Garbage, error) {
 	var found []Garbage
 	err := l.view(ctx, func(t *txn) error {
 		found = nil
-		return t.Scan(tGarbage, kv.Range{}, func(key, value []byte) error {
+		behind := kv.Range{From: kv.Successor(binary.BigEndian.AppendUint64(nil, after))}
+		return t.Scan(tGarbage, behind, func(key, value []byte) error {
 			if len(found) >= limit {
 				return kv.Stop
 			}

@@ -19,7 +19,7 @@ type Claim struct {
 	Number     uint64
 	Epoch      uint64
 	Tries      int // that ended in an error, before this one
-	LeaseUntil time.Time
+	Lease      time.Duration
 }
 
 // ClaimScan gives the worker the object that has waited longest, for as long
@@ -88,7 +88,7 @@ func (t *txn) claim(worker string, lease time.Duration) (c Claim, found bool, er
 		if err := t.apply(s, &o, ev, func() { o.Scan = &turn }); err != nil {
 			return Claim{}, false, err
 		}
-		return Claim{Object: o, Number: turn.Number, Epoch: turn.Epoch, Tries: tries, LeaseUntil: turn.Due}, true, nil
+		return Claim{Object: o, Number: turn.Number, Epoch: turn.Epoch, Tries: tries, Lease: lease}, true, nil
 	}
 	return Claim{}, false, nil
 }
@@ -137,10 +137,10 @@ func (t *txn) claimed(c Claim) (Object, error) {
 }
 
 // RenewClaim keeps the claim for another lease. ErrFenced: stop.
-func (l *Ledger) RenewClaim(ctx context.Context, c Claim, lease time.Duration) error {
+func (l *Ledger) RenewClaim(ctx context.Context, c Claim) error {
 	return l.withClaim(ctx, c, "renew claim", func(t *txn, o *Object) error {
 		turn := *o.Scan
-		turn.Due = t.now.Add(lease)
+		turn.Due = t.now.Add(c.Lease)
 		return t.rewrite(o, func() { o.Scan = &turn })
 	})
 }
@@ -159,10 +159,11 @@ func (l *Ledger) RetryScan(ctx context.Context, c Claim, after time.Duration, ca
 }
 
 // PauseScan returns the object to the queue without counting a try: the engine
-// is down, which is not the object's fault.
-func (l *Ledger) PauseScan(ctx context.Context, c Claim, after time.Duration) error {
+// is down, which is not the object's fault. It is due again at once; when to
+// claim again is the worker's to judge.
+func (l *Ledger) PauseScan(ctx context.Context, c Claim) error {
 	return l.withClaim(ctx, c, "pause scan", func(t *txn, o *Object) error {
-		return t.requeue(o, t.now.Add(after), o.Scan.Tries, "engine_down")
+		return t.requeue(o, t.now, o.Scan.Tries, "engine_down")
 	})
 }
 

@@ -17,14 +17,14 @@ type NewObject struct {
 	Metadata    map[string]string
 	Headers     map[string]string
 	Conditions  Conditions
-	// Verdict is what inspection said before the answer. A direct bucket
-	// demands a clean one; a quarantine bucket has its own inspection.
-	Verdict *Verdict
+	// Verdict is what inspection said before the answer, if it was asked. A
+	// direct bucket shows nothing without a clean one.
+	Verdict Verdict
 }
 
-// PutObject accepts an S3 write, in one commit. The bucket's intake, as it is
-// now, decides: direct publishes at once, quarantine queues the inspection. In
-// a direct bucket what the key had before is deleted.
+// PutObject accepts an S3 write, in one commit. In a bucket that is direct now,
+// and with a clean verdict, it is published at once and what the key had before
+// is deleted; else its inspection is queued.
 //
 // ErrNotFound for an unknown bucket (or If-Match on nothing), ErrPrecondition,
 // ErrFenced for an intent that was released or used, ErrRevoked,
@@ -75,17 +75,14 @@ func (t *txn) putObject(by Actor, n NewObject, intake Intake) (Object, error) {
 	}
 	ev := t.event(EventObjectPut, by)
 	ev.Size, ev.SHA256, ev.DetectedType = &o.Size, o.SHA256, o.DetectedType
-	if intake != IntakeDirect {
+	if intake != IntakeDirect || n.Verdict.Result != VerdictClean {
 		return o, t.apply(objectIntake, &o, ev, func() { o.Scan = &ScanTurn{Due: t.now} })
-	}
-	if n.Verdict == nil || n.Verdict.Result != VerdictClean {
-		return Object{}, fmt.Errorf("%w: nothing is published without a clean verdict", ErrInvalid)
 	}
 	ev.Result, ev.Engines = n.Verdict.Result, n.Verdict.Engines
 	if err := t.supersede(by, o.Tenant, o.Bucket, o.Key, seq, reasonSuperseded); err != nil {
 		return Object{}, err
 	}
 	return o, t.apply(objectPut, &o, ev, func() {
-		o.Verdict, o.PublishedAt = n.Verdict, t.now
+		o.Verdict, o.PublishedAt = &n.Verdict, t.now
 	})
 }

@@ -139,7 +139,7 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 // newObject is what to tell the ledger about bytes that arrived.
 func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake) (registry.NewObject, error) {
 	n := registry.NewObject{
-		Intent: intent, Bucket: t.req.Bucket, Key: t.req.Key, Intake: t.bucket.Intake,
+		Intent: intent, Bucket: t.req.Bucket, Key: t.req.Key,
 		ContentType: t.req.Declared.ContentType, Stored: in.stored(),
 		Metadata: t.req.Metadata, Headers: t.req.Headers, Conditions: t.req.Conditions,
 	}
