@@ -104,7 +104,7 @@ func (f *full) failedGroup() error {
 	<-running
 	odd := func(kv.Tx) error { return errOdd }
 	fns := []func(kv.Tx) error{odd, func(tx kv.Tx) error {
-		return tx.Put(kvtest.Rows, []byte("group"), make([]byte, kv.MaxValueSize))
+		return tx.Put(kvtest.Rows, []byte("group"), make([]byte, 32<<20)) // more than there is in all
 	}, odd}
 	errs := make([]error, len(fns))
 	for i, fn := range fns {
