@@ -14,13 +14,20 @@ RACE := -race
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run build test bench soak lint cover fuzz help
+.PHONY: run build image test bench soak lint cover fuzz help
 
 run: build ## build, and serve with ./data on the default ports
 	$(BIN) serve --data $(DATA) --show-credentials
 
 build: ## build bin/sallyport, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/sallyport
+
+image: build ## build the container image "sallyport"
+	rm -rf bin/image
+	mkdir -p bin/image/data/sallyport
+	chmod 700 bin/image/data/sallyport
+	cp $(BIN) bin/image/sallyport
+	docker build -f deploy/Dockerfile -t sallyport bin/image
 
 test: ## run every test, with the race detector where a C compiler is found
 	@$(if $(RACE),,echo 'make test: no C compiler, so the race detector is off')
