@@ -65,13 +65,14 @@ type Queue interface {
 	Claim(ctx context.Context, worker string, lease time.Duration) (registry.Claim, error)
 	// Content reads the claimed object's bytes from the first one.
 	Content(ctx context.Context, c registry.Claim) (io.ReadCloser, error)
-	// Renew prolongs the lease.
+	// Renew makes the lease last its full time from now.
 	Renew(ctx context.Context, c registry.Claim) error
 	// Settle ends the claim with a verdict. The queue may still refuse what the
 	// verdict calls clean: detected is the content's type, for its rules.
 	Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) error
-	// Retry gives the object back, to be claimed again after some time. It
-	// counts as a try, and the last one there is holds the object.
+	// Retry gives the object back, to be claimed again after that time. It
+	// counts as a try, and the last one there is holds the object. cause is one
+	// of this package's reasons.
 	Retry(ctx context.Context, c registry.Claim, after time.Duration, cause string) error
 	// Pause gives the object back without counting a try.
 	Pause(ctx context.Context, c registry.Claim) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sallyport/registry"
 	"sallyport/registry/blob"
@@ -47,9 +48,6 @@ func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req Ob
 	bucket, err := p.ledger.Bucket(ctx, actor.Tenant, req.Bucket)
 	if err != nil {
 		return nil, err
-	}
-	if p.cfg.ScannerRequired {
-		bucket.Intake = registry.IntakeQuarantine
 	}
 	if req.Declared.Length < 0 {
 		return nil, ErrMissingLength
@@ -132,7 +130,14 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 		return o, err
 	}
 	done = true
-	p.sweepSoon() // what it replaced
+	if o.State == registry.ObjectPublished {
+		// What it replaced is deleted now: its URLs stop. Readers with a key of
+		// their own, who asked for the name, finish what they began.
+		p.cutGone(ctx, func(s subject) bool {
+			return s.tenant == o.Tenant && s.bucket == o.Bucket && s.key == o.Key && s.grant != ""
+		})
+		p.sweepSoon()
+	}
 	return o, nil
 }
 
@@ -154,8 +159,11 @@ func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake
 			return n, fmt.Errorf("%w: content is not what it is declared to be", policy.ErrTypeNotAllowed)
 		}
 	}
+	if p.cfg.ScannerRequired {
+		return n, nil // queued: built-in inspection alone publishes nothing
+	}
 	n.Verdict = registry.Verdict{
-		Result: registry.VerdictClean, At: p.ledger.Now(),
+		Result: registry.VerdictClean, At: p.ledger.Now(), Attempts: 1,
 		Engines: []registry.EngineNote{{Name: "inspect", Result: string(registry.VerdictClean)}},
 	}
 	return n, nil
@@ -223,4 +231,21 @@ func (p *Pipeline) Delete(ctx context.Context, actor registry.Actor, id registry
 	p.cut(ctx, func(s subject) bool { return s.tenant == actor.Tenant && s.object == id })
 	p.sweepSoon()
 	return nil
+}
+
+// DeleteKeys deletes what is under each key of a bucket, as S3 does: a key with
+// nothing under it counts as deleted. The errors stand in the order of the keys.
+func (p *Pipeline) DeleteKeys(ctx context.Context, actor registry.Actor, bucket registry.BucketName, keys []string) ([]error, error) {
+	if err := policy.Allow(actor, policy.S3Delete, ""); err != nil {
+		return nil, p.refuse("delete", fmt.Errorf("delete keys: %w", err))
+	}
+	results, err := p.ledger.DeleteKeys(ctx, actor, actor.Tenant, bucket, keys)
+	if err != nil {
+		return nil, p.refuse("delete", err)
+	}
+	p.cutGone(ctx, func(s subject) bool {
+		return s.tenant == actor.Tenant && s.bucket == bucket && slices.Contains(keys, s.key)
+	})
+	p.sweepSoon()
+	return results, nil
 }

@@ -24,8 +24,8 @@ type Config struct {
 	Detect  func(head []byte) string
 	Lineage func(mediaType string) []string
 
-	// ScannerRequired makes direct buckets take what is written to them into
-	// quarantine: no byte is published that only built-in inspection saw.
+	// ScannerRequired queues what is written to direct buckets for the scan
+	// worker, too: nothing is published that only built-in inspection saw.
 	ScannerRequired bool
 
 	// MinFree is the room, in bytes, that new bodies must leave in a store

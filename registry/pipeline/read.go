@@ -105,10 +105,14 @@ func (p *Pipeline) found(seen uint64, o registry.Object, actor registry.Actor, a
 	if o.State != registry.ObjectPublished {
 		return nil, fmt.Errorf("find: %w", registry.ErrNotPublished)
 	}
-	return &Found{Object: o, p: p, seen: seen, again: again, subject: subject{
+	s := subject{
 		tenant: actor.Tenant, principal: actor.Principal, credential: actor.Credential,
-		object: o.ID, upload: o.Upload,
-	}}, nil
+		object: o.ID, upload: o.Upload, bucket: o.Bucket, key: o.Key,
+	}
+	if err := p.transfers.allowed(s); err != nil {
+		return nil, fmt.Errorf("find: %w", err)
+	}
+	return &Found{Object: o, p: p, seen: seen, again: again, subject: s}, nil
 }
 
 // Open returns n bytes of the object from offset off; n < 0 means all to the end.

@@ -23,6 +23,28 @@ func (p *Pipeline) cut(ctx context.Context, match func(subject) bool) {
 	}
 }
 
+// cutIdentity is cut for everything of a tenant, principal or credential. Who was
+// authenticated as such just before and has not begun is stopped as well.
+func (p *Pipeline) cutIdentity(ctx context.Context, who subject) {
+	p.transfers.bar(who)
+	p.cut(ctx, func(s subject) bool {
+		return s.tenant == who.tenant &&
+			(who.principal == "" || s.principal == who.principal) &&
+			(who.credential == "" || s.credential == who.credential)
+	})
+}
+
+// cutGone cuts those of the transfers picked whose object is no longer published.
+func (p *Pipeline) cutGone(ctx context.Context, match func(subject) bool) {
+	for _, s := range p.transfers.picked(match) {
+		o, err := p.ledger.Object(ctx, s.tenant, s.object)
+		if err == nil && o.State == registry.ObjectPublished {
+			continue
+		}
+		p.cut(ctx, func(x subject) bool { return x == s })
+	}
+}
+
 // IssueGet issues a GET URL's grant for a published object. ttl 0 asks for the
 // default.
 func (p *Pipeline) IssueGet(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Disposition, ttl time.Duration) (registry.Grant, registry.Object, error) {
@@ -75,7 +97,7 @@ func (p *Pipeline) RevokeKey(ctx context.Context, actor registry.Actor, id regis
 	if err := p.ledger.RevokeKey(ctx, actor, actor.Tenant, id); err != nil {
 		return err
 	}
-	p.cutCredential(ctx, actor.Tenant, string(id))
+	p.cutIdentity(ctx, subject{tenant: actor.Tenant, credential: string(id)})
 	return nil
 }
 
@@ -87,12 +109,8 @@ func (p *Pipeline) RevokeToken(ctx context.Context, actor registry.Actor, id reg
 	if err := p.ledger.RevokeToken(ctx, actor, actor.Tenant, id); err != nil {
 		return err
 	}
-	p.cutCredential(ctx, actor.Tenant, string(id))
+	p.cutIdentity(ctx, subject{tenant: actor.Tenant, credential: string(id)})
 	return nil
-}
-
-func (p *Pipeline) cutCredential(ctx context.Context, tenant registry.TenantName, id string) {
-	p.cut(ctx, func(s subject) bool { return s.tenant == tenant && s.credential == id })
 }
 
 // RevokePrincipal stops a principal of the actor's tenant with all its keys,
@@ -104,7 +122,7 @@ func (p *Pipeline) RevokePrincipal(ctx context.Context, actor registry.Actor, na
 	if err := p.ledger.RevokePrincipal(ctx, actor, actor.Tenant, name); err != nil {
 		return err
 	}
-	p.cut(ctx, func(s subject) bool { return s.tenant == actor.Tenant && s.principal == name })
+	p.cutIdentity(ctx, subject{tenant: actor.Tenant, principal: name})
 	return nil
 }
 
@@ -116,7 +134,7 @@ func (p *Pipeline) SuspendTenant(ctx context.Context, actor registry.Actor, name
 	if err := p.ledger.SuspendTenant(ctx, actor, name); err != nil {
 		return err
 	}
-	p.cut(ctx, func(s subject) bool { return s.tenant == name })
+	p.cutIdentity(ctx, subject{tenant: name})
 	return nil
 }
 
@@ -125,5 +143,9 @@ func (p *Pipeline) ResumeTenant(ctx context.Context, actor registry.Actor, name 
 	if err := policy.Allow(actor, policy.ManageTenants, ""); err != nil {
 		return fmt.Errorf("resume tenant: %w", err)
 	}
-	return p.ledger.ResumeTenant(ctx, actor, name)
+	if err := p.ledger.ResumeTenant(ctx, actor, name); err != nil {
+		return err
+	}
+	p.transfers.unbar(subject{tenant: name})
+	return nil
 }

@@ -41,41 +41,38 @@ func (p *Pipeline) all(ctx context.Context, kind string, verb func(context.Conte
 // we die between the two, the bytes are deleted again, which is no error.
 func (p *Pipeline) collect(ctx context.Context) error {
 	var failures []error
-	after := uint64(0)
-	for {
+	for after := uint64(0); ; {
 		list, err := p.ledger.Garbage(ctx, after, batch)
 		if err != nil {
-			return errors.Join(append(failures, fmt.Errorf("garbage: %w", err))...)
+			return errors.Join(errors.Join(failures...), err)
 		}
-		gone := make([]uint64, 0, len(list))
+		var gone []uint64
 		for _, g := range list {
 			after = g.Seq
+			if len(failures) == maxFailures {
+				break
+			}
 			if p.keys.busy(g.Blob, p.cfg.Now()) {
 				continue
 			}
 			if err := p.cfg.Blobs.Delete(ctx, blob.Key(g.Blob)); err != nil {
 				p.failed("delete", err)
 				failures = append(failures, fmt.Errorf("delete: %w", err))
-				if ctx.Err() != nil || len(failures) >= maxFailures {
-					break // the store is down: later
-				}
 				continue
 			}
 			gone = append(gone, g.Seq)
 		}
-		if len(gone) > 0 {
-			if err := p.ledger.GarbageGone(ctx, gone); err != nil {
-				return errors.Join(append(failures, fmt.Errorf("garbage: %w", err))...)
-			}
-			p.m.swept.WithLabelValues("garbage").Add(float64(len(gone)))
+		if err := p.ledger.GarbageGone(ctx, gone); err != nil {
+			return errors.Join(errors.Join(failures...), err)
 		}
-		if len(list) < batch || len(failures) >= maxFailures || ctx.Err() != nil {
+		p.m.swept.WithLabelValues("garbage").Add(float64(len(gone)))
+		if len(list) < batch || len(failures) == maxFailures {
 			return errors.Join(failures...)
 		}
 	}
 }
 
-// maxFailures is after how many failed deletions a sweep gives up for now.
+// maxFailures is after how many failed deletions a sweep takes the store for down.
 const maxFailures = 3
 
 // Recover finishes what an earlier process left: it is one round of what Run

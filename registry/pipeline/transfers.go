@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"sallyport/registry"
@@ -16,6 +17,8 @@ type subject struct {
 	grant      registry.GrantID
 	upload     registry.UploadID
 	object     registry.ObjectID
+	bucket     registry.BucketName
+	key        string
 }
 
 // transfer is one running movement of bytes.
@@ -34,6 +37,7 @@ type transfers struct {
 	mu      sync.Mutex // protects the fields below
 	running map[*transfer]struct{}
 	gen     uint64 // of cuts
+	barred  map[subject]struct{}
 }
 
 // look returns the generation, to be taken before looking at the ledger.
@@ -121,6 +125,63 @@ func (t *transfers) stop(match func(subject) bool) (n int, committing []*transfe
 		}
 	}
 	return n, committing
+}
+
+// bar refuses, from now on, whoever proved to be s before s was revoked and has
+// not come to its transfer yet. s is a tenant with a credential, a principal or
+// neither.
+func (t *transfers) bar(s subject) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.barred == nil {
+		t.barred = map[subject]struct{}{}
+	}
+	t.barred[s] = struct{}{}
+}
+
+// unbar takes back what bar did.
+func (t *transfers) unbar(s subject) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.barred, s)
+}
+
+// allowed returns registry.ErrTenantSuspended or registry.ErrRevoked for whom
+// bar has named.
+func (t *transfers) allowed(s subject) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.barred) == 0 {
+		return nil
+	}
+	for _, b := range []struct {
+		who subject
+		err error
+	}{
+		{subject{tenant: s.tenant}, registry.ErrTenantSuspended},
+		{subject{tenant: s.tenant, principal: s.principal}, registry.ErrRevoked},
+		{subject{tenant: s.tenant, credential: s.credential}, registry.ErrRevoked},
+	} {
+		if _, yes := t.barred[b.who]; yes {
+			return b.err
+		}
+	}
+	return nil
+}
+
+// picked returns the running transfers that match picks. It counts as a cut: who
+// looked at the ledger before has to look again.
+func (t *transfers) picked(match func(subject) bool) []subject {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gen++
+	var found []subject
+	for x := range t.running {
+		if match(x.subject) && !slices.Contains(found, x.subject) {
+			found = append(found, x.subject)
+		}
+	}
+	return found
 }
 
 func (t *transfers) count() int {

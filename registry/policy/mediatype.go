@@ -50,11 +50,11 @@ func essence(s string) (string, error) {
 // typePattern checks an entry of a profile's allowed types: a media type
 // without parameters, or a top-level type and "/*".
 func typePattern(p string) error {
-	top, wild := strings.CutSuffix(p, "/*")
-	if wild {
-		p = top + "/x"
+	t := p
+	if top, wild := strings.CutSuffix(p, "/*"); wild {
+		t = top + "/any"
 	}
-	if t, err := essence(p); err != nil || t != p {
+	if e, err := essence(t); err != nil || e != t || strings.Contains(t, "*") {
 		return fmt.Errorf("%w: allowed type %q is neither a media type nor like image/*", ErrInvalid, p)
 	}
 	return nil
