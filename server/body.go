@@ -116,7 +116,9 @@ func (b *Body) explain(err error, start time.Time) error {
 		return io.EOF
 	case b.t.cut.Load(), b.interrupted.Load() && err != nil:
 		return ErrBodyInterrupted
-	case err == io.EOF && b.t.length == Chunked:
+	// fasthttp says EOF also when the connection ended between two chunks; the last
+	// chunk has been read without anybody meeting the connection's end.
+	case err == io.EOF && b.t.length == Chunked && !b.t.conn.ended.Load():
 		b.complete = true
 		return io.EOF
 	case err == io.EOF:

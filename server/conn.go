@@ -25,6 +25,7 @@ type conn struct {
 
 	linger   atomic.Bool // unread request bytes are expected when the connection closes
 	received atomic.Bool // a byte has arrived
+	ended    atomic.Bool // no more will
 	broken   atomic.Bool // a write failed
 	mute     atomic.Bool // what is written is swallowed
 	closed   atomic.Bool
@@ -34,6 +35,7 @@ type conn struct {
 
 	// The serving goroutine's own.
 	armed  time.Time     // when the write deadline was last set
+	probe  bool          // it passed without a byte sent: one short try is left
 	sent   int64         // bytes of the current answer that the kernel took
 	waited time.Duration // for the client to take them, as far as deadlines were met
 }
@@ -60,12 +62,31 @@ func rawConn(nc net.Conn) *conn {
 	}
 }
 
-// Read notes that something arrived.
+// Read notes what arrived and what never will.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
+	c.note(n, err)
+	return n, err
+}
+
+func (c *conn) note(n int, err error) {
 	if n > 0 && !c.received.Load() {
 		c.received.Store(true)
 	}
+	if n == 0 && err == io.EOF {
+		c.ended.Store(true)
+	}
+}
+
+// Read reads decrypted bytes. TLS may report the end together with the last bytes;
+// here it comes after them, as on plain TCP, so that ended says whether anybody had to
+// wait for more in vain.
+func (c *tlsConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		err = nil // crypto/tls repeats it
+	}
+	c.raw.note(n, err)
 	return n, err
 }
 
@@ -81,9 +102,10 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		n += m
 		c.sent += int64(m)
 		if err == nil {
+			c.probed()
 			return n, nil
 		}
-		if m == 0 || !c.mayGoOn(err) {
+		if !c.mayGoOn(int64(m), err) {
 			c.broken.Store(true)
 			return n, err
 		}
@@ -111,10 +133,11 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 		consumed := want - lr.N
 		switch {
 		case err == nil && m == want:
+			c.probed()
 		case err == nil: // the file is shorter than promised
 			lr.N = left
 			return n, nil
-		case m > 0 && consumed == m && c.mayGoOn(err):
+		case consumed == m && c.mayGoOn(m, err):
 		default:
 			c.broken.Store(true)
 			lr.N = left
@@ -142,16 +165,29 @@ func (c *conn) arm() {
 		return
 	}
 	c.armed = now
+	if c.probe {
+		idle /= 8
+	}
 	// An error here is one of a closed connection, which the write reports.
 	_ = c.SetWriteDeadline(now.Add(idle))
 }
 
-// mayGoOn reports whether a write that ended in err after some progress is to be
-// continued: it merely met its deadline, and the client is not too slow overall.
-func (c *conn) mayGoOn(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
+// probed ends a probe that succeeded, and its short deadline.
+func (c *conn) probed() {
+	if c.probe {
+		c.probe, c.armed = false, time.Time{}
+	}
+}
+
+// mayGoOn reports whether a write that ended in err after m bytes is to be continued:
+// it merely met its deadline, and the client is not too slow overall. Without a byte
+// moved there is one more try, since Linux wakes a writer only when a third of the
+// send buffer is free again: megabytes, for which an honest client may take longer.
+func (c *conn) mayGoOn(m int64, err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || m == 0 && c.probe {
 		return false
 	}
+	c.probe = m == 0
 	lim := c.l.cfg.Limits
 	c.waited += c.l.cfg.Now().Sub(c.armed)
 	c.armed = time.Time{}
