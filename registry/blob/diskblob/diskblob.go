@@ -5,8 +5,8 @@
 //	                   for '/', in the folder its hash falls into
 //	    tmp/           files being written, where O_TMPFILE is unsupported
 //
-// The 256 folders are made, durably, when the store is opened: no put ever
-// makes one, and no delete leaves an empty one behind.
+// Each of the 256 folders is made, durably, by the first put that needs it, and
+// stays.
 //
 // A put is written to a file without a name (O_TMPFILE), gets its name by
 // linkat, which fails if the name is taken, and is made durable by a single
@@ -28,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -51,6 +52,9 @@ type Store struct {
 
 	unnamed   bool // new files can be written without a name
 	nameSaved bool // fsync of a new file saves its name too
+
+	making sync.Mutex          // held while a folder is made
+	made   [fanOut]atomic.Bool // folders known to be there, durably
 }
 
 var (
@@ -71,6 +75,9 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("diskblob: make folders: %w", cause(err))
 	}
 	s := &Store{dir: dir}
+	if err := s.adoptFolders(); err != nil {
+		return nil, fmt.Errorf("diskblob: folders: %w", cause(err))
+	}
 	s.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	if s.lock, err = os.Open(filepath.Join(dir, tmpDir)); err != nil {
 		return nil, fmt.Errorf("diskblob: open: %w", cause(err))
@@ -87,46 +94,61 @@ func Open(dir string) (*Store, error) {
 // Close gives the directory free. Readers still open stay usable.
 func (s *Store) Close() error { return s.lock.Close() }
 
-// makeDirs makes dir and its folders and returns once they are durable.
+// makeDirs makes dir and what stands in it, and returns once that is durable.
 func makeDirs(dir string) error {
 	blobs := filepath.Join(dir, blobsDir)
-	made := false
-	mkdir := func(path string) error {
-		err := os.Mkdir(path, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			return nil
-		}
-		made = made || err == nil
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return err
-	}
-	for _, path := range []string{dir, blobs, filepath.Join(dir, tmpDir)} {
-		if err := mkdir(path); err != nil {
+	for _, path := range []string{blobs, filepath.Join(dir, tmpDir)} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
 			return err
 		}
 	}
-	for i := range fanOut {
-		if err := mkdir(filepath.Join(blobs, fan(i))); err != nil {
-			return err
-		}
-	}
-	if !made {
-		return nil
-	}
-	for path := blobs; ; path = filepath.Dir(path) {
-		if err := syncDir(path); err != nil {
-			// Above dir the folders may not be ours to open.
-			if len(path) < len(dir) {
-				return nil
-			}
+	for path := dir; ; path = filepath.Dir(path) {
+		// Above dir the folders may not be ours to open; then they were not
+		// made here either.
+		if err := syncDir(path); err != nil && (path == dir || !errors.Is(err, fs.ErrPermission)) {
 			return err
 		}
 		if path == filepath.Dir(path) {
 			return nil
 		}
 	}
+}
+
+// adoptFolders takes the folders that are there for made. They may be the work
+// of a process that died before it had synced them.
+func (s *Store) adoptFolders() error {
+	blobs := filepath.Join(s.dir, blobsDir)
+	if err := syncDir(blobs); err != nil {
+		return err
+	}
+	for i := range fanOut {
+		if st, err := os.Stat(filepath.Join(blobs, fan(i))); err == nil && st.IsDir() {
+			s.made[i].Store(true)
+		}
+	}
+	return nil
+}
+
+// ready makes the folder of a key if there is none.
+func (s *Store) ready(key blob.Key) error {
+	i := hash(key)
+	if s.made[i].Load() {
+		return nil
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	if s.made[i].Load() {
+		return nil
+	}
+	blobs := filepath.Join(s.dir, blobsDir)
+	if err := os.Mkdir(filepath.Join(blobs, fan(i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := syncDir(blobs); err != nil {
+		return err
+	}
+	s.made[i].Store(true)
+	return nil
 }
 
 // sweepTmp removes what a crash left in tmp. The lock tells a crash from a
@@ -149,14 +171,19 @@ func (s *Store) sweepTmp() error {
 	return retry(func() error { return unix.Flock(fd, unix.LOCK_SH) })
 }
 
-// folder returns the path of the folder that holds key, and name its file name.
-func (s *Store) folder(key blob.Key) string {
-	const offset, prime = 2166136261, 16777619 // FNV-1a
+// hash returns the number of the folder that holds key (FNV-1a).
+func hash(key blob.Key) int {
+	const offset, prime = 2166136261, 16777619
 	h := uint32(offset)
 	for i := range len(key) {
 		h = (h ^ uint32(key[i])) * prime
 	}
-	return s.dir + "/" + blobsDir + "/" + fan(int(h>>24^h)%fanOut)
+	return int(h>>24^h) % fanOut
+}
+
+// folder returns the path of the folder that holds key.
+func (s *Store) folder(key blob.Key) string {
+	return s.dir + "/" + blobsDir + "/" + fan(hash(key))
 }
 
 func name(key blob.Key) string { return strings.ReplaceAll(string(key), "/", slash) }
@@ -186,7 +213,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return fmt.Errorf("diskblob: check: %w", context.Cause(ctx))
 	}
 	err := retry(func() error {
-		return unix.Access(s.dir+"/"+blobsDir+"/"+fan(0), unix.R_OK|unix.W_OK|unix.X_OK)
+		return unix.Access(s.dir+"/"+blobsDir, unix.R_OK|unix.W_OK|unix.X_OK)
 	})
 	if err != nil {
 		return unavailable("check", err)

@@ -27,6 +27,9 @@ func (s *Store) Move(ctx context.Context, from, to blob.Key) error {
 		_, err := s.Stat(ctx, to)
 		return err
 	}
+	if err := s.ready(to); err != nil {
+		return unavailable("make folder", err)
+	}
 	err := renameNew(s.path(from), s.path(to))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -43,10 +46,11 @@ func (s *Store) Move(ctx context.Context, from, to blob.Key) error {
 	}
 	// The new name first: if we die between the two, the blob has both names
 	// rather than none.
-	for _, folder := range []string{s.folder(to), s.folder(from)} {
-		if err := syncDir(folder); err != nil {
-			return unavailable("move", err)
-		}
+	if err := syncDir(s.folder(to)); err != nil {
+		return unavailable("move", err)
+	}
+	if err := s.syncGone(from); err != nil {
+		return unavailable("move", err)
 	}
 	return nil
 }
@@ -88,10 +92,18 @@ func (s *Store) Delete(ctx context.Context, key blob.Key) error {
 	if err := unlink(s.path(key)); err != nil {
 		return failed("delete", err)
 	}
-	if err := syncDir(s.folder(key)); err != nil {
+	if err := s.syncGone(key); err != nil {
 		return unavailable("delete", err)
 	}
 	return nil
+}
+
+// syncGone makes the absence of a key durable.
+func (s *Store) syncGone(key blob.Key) error {
+	if !s.made[hash(key)].Load() {
+		return nil // there never was a file in this folder
+	}
+	return syncDir(s.folder(key))
 }
 
 // unlink removes a file; absent is nil.
@@ -116,7 +128,15 @@ func syncDir(path string) error {
 // List implements blob.Store. Files whose name is no key's are passed over.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Entry, error] {
 	return func(yield func(blob.Entry, error) bool) {
+		if _, err := stat(s.dir + "/" + blobsDir); err != nil {
+			yield(blob.Entry{}, unavailable("list", err)) // rather than seem empty
+			return
+		}
 		for i := range fanOut {
+			if ctx.Err() != nil {
+				yield(blob.Entry{}, fmt.Errorf("diskblob: list: %w", context.Cause(ctx)))
+				return
+			}
 			if !s.listFolder(ctx, s.dir+"/"+blobsDir+"/"+fan(i), prefix, yield) {
 				return
 			}
@@ -127,6 +147,9 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Entry, e
 // listFolder yields the blobs of one folder and reports whether to go on.
 func (s *Store) listFolder(ctx context.Context, folder, prefix string, yield func(blob.Entry, error) bool) bool {
 	d, err := os.Open(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
 	if err != nil {
 		yield(blob.Entry{}, unavailable("list", err))
 		return false

@@ -29,6 +29,9 @@ func (s *Store) Put(ctx context.Context, key blob.Key, r io.Reader, size int64) 
 	src := blob.NewSource(ctx, r, size)
 	defer src.Release()
 
+	if err := s.ready(key); err != nil {
+		return blob.Info{}, unavailable("make folder", err)
+	}
 	f, err := s.create(s.folder(key))
 	if err != nil {
 		return blob.Info{}, unavailable("create", err)

@@ -24,6 +24,7 @@ const (
 )
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	m := blobtest.StartMinIO(t)
 	p := newProxy(t, m)
 	s := p.store(t, m, 30*time.Second)
@@ -387,6 +388,7 @@ func newBare(t *testing.T, endpoint string, timeout time.Duration) *s3blob.Store
 }
 
 func TestDeadService(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -489,6 +491,7 @@ func (s *trickle) Read(p []byte) (int, error) {
 }
 
 func TestSlowClient(t *testing.T) {
+	t.Parallel()
 	m := blobtest.StartMinIO(t)
 	cfg := config(m, "secretbucket")
 	cfg.Timeout = 400 * time.Millisecond

@@ -56,13 +56,15 @@ type checksums struct{ sent, stored string }
 // net/http may still read src; Release sees to that.
 func (s *Store) send(ctx context.Context, key blob.Key, src *blob.Source, size int64) (checksums, error) {
 	var wait patience
-	body := &body{src: src, wait: &wait, sum: minio.ChecksumCRC64NVME.Hasher()}
+	ctx, cancel := context.WithCancel(wait.with(ctx))
+	defer cancel()
+	body := &body{src: src, wait: &wait, sum: minio.ChecksumCRC64NVME.Hasher(), broken: cancel}
 	opts := minio.PutObjectOptions{
 		DisableContentSha256: true, // the trailer covers the body
 		Checksum:             minio.ChecksumCRC64NVME,
 	}
 	opts.SetMatchETagExcept("*") // If-None-Match: create only
-	info, err := s.core.PutObject(wait.with(ctx), s.bucket, s.object(key), body, size, "", "", opts)
+	info, err := s.core.PutObject(ctx, s.bucket, s.object(key), body, size, "", "", opts)
 	if err != nil {
 		return checksums{}, err
 	}
@@ -120,14 +122,18 @@ func backoff(attempt int) time.Duration {
 
 // body is what net/http reads: the source, summed up.
 type body struct {
-	src  *blob.Source
-	wait *patience
-	sum  hash.Hash
+	src    *blob.Source
+	wait   *patience
+	sum    hash.Hash
+	broken func() // ends the request, which minio-go else holds back for a moment
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	b.wait.touch()
 	b.sum.Write(p[:n])
+	if err != nil && err != io.EOF {
+		b.broken()
+	}
 	return n, err
 }

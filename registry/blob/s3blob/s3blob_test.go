@@ -28,6 +28,7 @@ func config(m *blobtest.MinIO, bucket string) s3blob.Config {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	m := blobtest.StartMinIO(t)
 	buckets := 0
 	blobtest.Test(t, func(tb testing.TB) blob.Store {
