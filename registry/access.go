@@ -70,7 +70,8 @@ type accessLog struct {
 
 	mu       sync.Mutex // protects the fields below
 	pending  []AccessRecord
-	inFlight int // records of the batch that is being written
+	spare    []AccessRecord // the last batch's, to be filled again
+	inFlight int            // records of the batch that is being written
 	refused  refusals
 	lost     GapNote
 	room     chan struct{} // closed and made anew when records were written
@@ -293,7 +294,7 @@ func (l *accessLog) take(dueBy time.Time) batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := batch{records: l.pending, refused: l.refused.take(dueBy), lost: l.lost}
-	l.pending, l.lost = nil, GapNote{}
+	l.pending, l.spare, l.lost = l.spare, nil, GapNote{}
 	l.inFlight = len(b.records)
 	return b
 }
@@ -304,6 +305,8 @@ func (l *accessLog) settle(b batch, err error) {
 	defer l.mu.Unlock()
 	l.inFlight = 0
 	if err == nil {
+		clear(b.records)
+		l.spare = b.records[:0]
 		l.makeRoomLocked()
 		return
 	}

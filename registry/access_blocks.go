@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -48,7 +47,7 @@ func (l *accessLog) write(ctx context.Context, dueBy time.Time, then afterwards)
 		_, err := l.audit.Checkpoint(ctx)
 		return err
 	}
-	block, about, err := l.pack(slices.Concat(b.records, b.refused))
+	block, about, err := l.pack(b)
 	if err != nil {
 		l.settle(b, err)
 		return err
@@ -101,26 +100,28 @@ func (l *accessLog) writeBatch(tx kv.Tx, b batch, block []byte, about BlockNote,
 	return tx.Put(tableAccessBlocks, seqKey(seq), block)
 }
 
-// pack makes the block of the records, and what its leaf says of it.
-func (l *accessLog) pack(records []AccessRecord) ([]byte, BlockNote, error) {
-	if len(records) == 0 {
+// pack makes the block of the batch, and what its leaf says of it.
+func (l *accessLog) pack(b batch) ([]byte, BlockNote, error) {
+	if b.lines() == 0 {
 		return nil, BlockNote{}, nil
 	}
 	var lines bytes.Buffer
 	enc := json.NewEncoder(&lines)
 	enc.SetEscapeHTML(false)
-	about := BlockNote{Count: len(records), First: records[0].Time, Last: records[0].Time}
-	for i := range records {
-		rec := &records[i]
-		if err := enc.Encode(rec); err != nil {
-			return nil, BlockNote{}, fmt.Errorf("access record: %w", err)
-		}
-		if rec.Time.Before(about.First) {
-			about.First = rec.Time
-		}
-		for _, t := range [...]time.Time{rec.Time, rec.Until} {
-			if t.After(about.Last) {
-				about.Last = t
+	about := BlockNote{Count: b.lines(), First: forever}
+	for _, records := range [...][]AccessRecord{b.records, b.refused} {
+		for i := range records {
+			rec := &records[i]
+			if err := enc.Encode(rec); err != nil {
+				return nil, BlockNote{}, fmt.Errorf("access record: %w", err)
+			}
+			if rec.Time.Before(about.First) {
+				about.First = rec.Time
+			}
+			for _, t := range [...]time.Time{rec.Time, rec.Until} {
+				if t.After(about.Last) {
+					about.Last = t
+				}
 			}
 		}
 	}
@@ -237,8 +238,9 @@ func (a *auditLog) nextBlock(ctx context.Context, from uint64) (leaf Leaf, block
 // linesOf returns the lines of one tenant.
 func linesOf(lines []byte, tenant TenantName) []byte {
 	var own []byte
+	field := tenantField(tenant)
 	for line := range bytes.Lines(lines) {
-		if leafTenant(line, tenant) {
+		if bytes.Contains(line, field) {
 			own = append(own, line...)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -75,7 +76,7 @@ func (v *auditVerifier) page(ctx context.Context, to uint64) error {
 		v.tree.onTop = func(level int, index uint64, h Hash) error { return checkTile(tx, level, index, h) }
 		marks := make(map[string]uint64) // rows of the tenants' index that must be there
 		err := scanLeaves(tx, from, to, func(seq uint64, h Hash, leaf []byte) error {
-			ev, err := v.leaf(seq, h, leaf)
+			ev, err := v.addLeaf(seq, h, leaf)
 			if err != nil {
 				return err
 			}
@@ -108,22 +109,28 @@ func (v *auditVerifier) page(ctx context.Context, to uint64) error {
 	return nil
 }
 
-// leaf verifies one leaf and adds it to the tree.
-func (v *auditVerifier) leaf(seq uint64, stored Hash, leaf []byte) (Event, error) {
+// leafFacts are what the verifier asks of an event.
+type leafFacts struct {
+	Seq    uint64     `json:"seq"`
+	Type   EventType  `json:"type"`
+	Tenant TenantName `json:"tenant"`
+}
+
+// addLeaf verifies one leaf and adds it to the tree.
+func (v *auditVerifier) addLeaf(seq uint64, stored Hash, leaf []byte) (ev leafFacts, err error) {
 	if seq != v.tree.n {
-		return Event{}, &TamperError{Seq: v.tree.n, What: "the leaf is missing"}
+		return ev, &TamperError{Seq: v.tree.n, What: "the leaf is missing"}
 	}
 	if v.tree.n == v.report.Signed.Size {
 		if err := v.checkSigned(); err != nil {
-			return Event{}, err
+			return ev, err
 		}
 	}
 	h := tlog.RecordHash(leaf)
 	if h != stored {
-		return Event{}, &TamperError{Seq: seq, What: "its bytes do not have the hash that was stored with them"}
+		return ev, &TamperError{Seq: seq, What: "its bytes do not have the hash that was stored with them"}
 	}
-	ev, err := Leaf{Seq: seq, Bytes: leaf}.Event()
-	if err != nil {
+	if err := json.Unmarshal(leaf, &ev); err != nil {
 		return ev, &TamperError{Seq: seq, What: "not an event: " + err.Error()}
 	}
 	if ev.Seq != seq {
