@@ -154,7 +154,9 @@ func (a *auditLog) Access(ctx context.Context, rec AccessRecord) error {
 	return a.access.record(ctx, rec)
 }
 
-// FlushAccess writes every access record taken before, and signs the head.
+// FlushAccess writes every access record taken before, and signs the head. It
+// fails with ErrTampered if the tree is not what the last head says; the
+// records are written even then.
 func (a *auditLog) FlushAccess(ctx context.Context) error {
 	return a.access.write(ctx, forever, afterwardsOpen)
 }
@@ -240,7 +242,7 @@ func mergeGaps(a, b GapNote) GapNote {
 	return a
 }
 
-// run writes a batch each time it is due, until ctx ends.
+// run writes a batch each time it is due, until ctx ends or the store is gone.
 func (l *accessLog) run(ctx context.Context) {
 	defer close(l.done)
 	t := time.NewTicker(l.every)
@@ -254,7 +256,10 @@ func (l *accessLog) run(ctx context.Context) {
 		}
 		err := l.write(ctx, l.audit.now().Add(-refusalWindow), afterwardsOpen)
 		if err != nil && ctx.Err() == nil {
-			l.log.ErrorContext(ctx, "access records wait: writing them failed", "err", err)
+			l.log.ErrorContext(ctx, "audit log is behind", "err", err)
+		}
+		if errors.Is(err, kv.ErrBroken) || errors.Is(err, kv.ErrClosed) {
+			return // settle has refused all further records
 		}
 	}
 }

@@ -180,8 +180,8 @@ type AccessBlock struct {
 // AccessBlocks walks the blocks whose leaf has seq >= from, in order: whole
 // blocks for tenant "", else the lines of that tenant's requests, blocks
 // without any left out. Each block is checked against its leaf. A tenant's
-// reader costs the unpacking of every block on the way (about 3 ms for each
-// MiB of lines). No snapshot is held between blocks.
+// reader costs the unpacking of every block on the way. No snapshot is held
+// between blocks.
 func (a *auditLog) AccessBlocks(ctx context.Context, tenant TenantName, from uint64) iter.Seq2[AccessBlock, error] {
 	return func(yield func(AccessBlock, error) bool) {
 		for {
