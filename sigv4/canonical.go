@@ -57,9 +57,15 @@ const (
 func appendNormal(dst, raw []byte, form textForm) (out []byte, ok bool) {
 	ok = true
 	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		switch {
-		case unreserved(c) || (c == '/' && form == pathText):
+		run := i
+		for i < len(raw) && class[raw[i]]&classUnreserved != 0 {
+			i++
+		}
+		if dst = append(dst, raw[run:i]...); i == len(raw) {
+			break
+		}
+		switch c := raw[i]; {
+		case c == '/' && form == pathText:
 			dst = append(dst, c)
 		case c == '%':
 			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) {
@@ -172,10 +178,10 @@ func (s *scratch) setHeaders(r *Request, signedHeaders []byte) error {
 	list := signedHeaders
 	for more := true; more; {
 		var name []byte
-		name, list, more = bytes.Cut(list, []byte{';'})
+		name, list, more = cut(list, ';')
 		first := true
 		for i := range r.Header {
-			if !equalFoldBytes(r.Header[i].Name, name) {
+			if !sameName(r.Header[i].Name, name) {
 				continue
 			}
 			s.covered[i] = true
@@ -194,8 +200,7 @@ func (s *scratch) setHeaders(r *Request, signedHeaders []byte) error {
 	}
 	for i := range r.Header {
 		name := r.Header[i].Name
-		if !s.covered[i] && len(name) > len(amzPrefix) && equalFold(name[:len(amzPrefix)], amzPrefix) &&
-			!equalFold(name, "x-amz-content-sha256") {
+		if !s.covered[i] && isAmz(name) && !equalFold(name, "x-amz-content-sha256") {
 			return s.notSigned(r)
 		}
 	}
@@ -205,9 +210,9 @@ func (s *scratch) setHeaders(r *Request, signedHeaders []byte) error {
 func (s *scratch) notSigned(r *Request) error {
 	e := &Error{Code: HeadersNotSigned}
 	for i := range r.Header {
-		name := string(bytes.ToLower(r.Header[i].Name))
-		if !s.covered[i] && len(name) > len(amzPrefix) && name[:len(amzPrefix)] == amzPrefix && name != "x-amz-content-sha256" {
-			e.Headers = append(e.Headers, name)
+		name := r.Header[i].Name
+		if !s.covered[i] && isAmz(name) && !equalFold(name, "x-amz-content-sha256") {
+			e.Headers = append(e.Headers, string(bytes.ToLower(name)))
 		}
 	}
 	slices.Sort(e.Headers)
@@ -215,16 +220,24 @@ func (s *scratch) notSigned(r *Request) error {
 	return e
 }
 
-func equalFoldBytes(name, lower []byte) bool {
-	if len(name) != len(lower) {
-		return false
-	}
+// sameName compares a header's name with a lower-case one. Most names differ in
+// their length or first letter, so that this much is inlined.
+func sameName(name, lower []byte) bool {
+	return len(name) == len(lower) && name[0]|0x20 == lower[0]|0x20 && sameLetters(name, lower)
+}
+
+func sameLetters(name, lower []byte) bool {
 	for i, c := range lower {
 		if name[i] != c && toLower(name[i]) != c {
 			return false
 		}
 	}
 	return true
+}
+
+// isAmz reports whether a header's name begins with x-amz-.
+func isAmz(name []byte) bool {
+	return len(name) > len(amzPrefix) && name[0]|0x20 == 'x' && equalFold(name[:len(amzPrefix)], amzPrefix)
 }
 
 // setCanonical builds the canonical request from the parts that setQuery and
@@ -267,8 +280,13 @@ func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []by
 // header.
 func appendValue(dst, value []byte) []byte {
 	value = trim(value)
+	run := 0 // almost every value is one run without a gap
+	for run < len(value) && (value[run] > ' ' || (value[run] == ' ' && value[run+1] > ' ')) {
+		run++
+	}
+	dst = append(dst, value[:run]...)
 	gap := false
-	for _, c := range value {
+	for _, c := range value[run:] {
 		if c == ' ' || c == '\r' || c == '\n' {
 			gap = true
 			continue

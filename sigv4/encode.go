@@ -3,6 +3,7 @@ package sigv4
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 const upperHex = "0123456789ABCDEF"
@@ -15,6 +16,7 @@ const (
 	classUnreserved = 1 << iota
 	classUpperHex   // 0-9 A-F
 	classLowerHex   // a-f
+	classHeaderName // a token of RFC 9110 section 5.6.2 without capitals
 )
 
 // class sorts bytes; an array looked up by byte is what keeps the encoders at
@@ -31,6 +33,9 @@ var class = func() (t [256]uint8) {
 		}
 		if 'a' <= b && b <= 'f' {
 			t[c] |= classLowerHex
+		}
+		if digit || lower || strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0 {
+			t[c] |= classHeaderName
 		}
 	}
 	return t

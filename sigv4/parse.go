@@ -158,8 +158,8 @@ func (c *Claim) parseHeader(m *marks) error {
 	var credential []byte
 	for more := true; more; {
 		var part []byte
-		part, rest, more = bytes.Cut(rest, []byte{','})
-		name, value, ok := bytes.Cut(trim(part), []byte{'='})
+		part, rest, more = cut(rest, ',')
+		name, value, ok := cut(trim(part), '=')
 		if !ok {
 			return refuse(MalformedAuth, "a part of the Authorization header is not name=value")
 		}
@@ -239,6 +239,14 @@ func (c *Claim) parseQuery(m *marks) error {
 	}
 }
 
+// cut is bytes.Cut at one byte, at half its price.
+func cut(b []byte, sep byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(b, sep); i >= 0 {
+		return b[:i], b[i+1:], true
+	}
+	return b, nil, false
+}
+
 func (c *Claim) parseCommon(credential []byte) error {
 	if len(c.Signature) > maxSignature {
 		return refuse(MalformedAuth, "the signature is too long")
@@ -278,18 +286,19 @@ func (c *Claim) parseCredential(b []byte) error {
 // strictly ascending, separated by ";".
 func checkSignedHeaders(list []byte) error {
 	var last []byte
-	for more := true; more; {
-		var name []byte
-		name, list, more = bytes.Cut(list, []byte{';'})
-		if len(name) == 0 || bytes.Compare(last, name) >= 0 {
-			return refuse(MalformedAuth, "the signed headers are not in ascending order")
-		}
-		for _, ch := range name {
-			if ch <= ' ' || ch >= 0x7f || ch == ':' || ch == ',' || ('A' <= ch && ch <= 'Z') {
+	start := 0
+	for i := 0; i <= len(list); i++ {
+		if i < len(list) && list[i] != ';' {
+			if class[list[i]]&classHeaderName == 0 {
 				return refuse(MalformedAuth, "a signed header is not a lower-case name")
 			}
+			continue
 		}
-		last = name
+		name := list[start:i]
+		if bytes.Compare(last, name) >= 0 {
+			return refuse(MalformedAuth, "the signed headers are not in ascending order")
+		}
+		last, start = name, i+1
 	}
 	return nil
 }
