@@ -132,3 +132,40 @@ func (p *Pipeline) DeleteBucket(ctx context.Context, actor registry.Actor, name 
 	}
 	return p.ledger.DeleteBucket(ctx, actor, actor.Tenant, name)
 }
+
+// Timeline returns the audit events of one object; see registry's Timeline.
+func (p *Pipeline) Timeline(ctx context.Context, actor registry.Actor, id registry.ObjectID, from uint64, limit int) ([]registry.Event, error) {
+	if err := policy.Allow(actor, policy.ReadTimeline, ""); err != nil {
+		return nil, p.refuse("audit", fmt.Errorf("timeline: %w", err))
+	}
+	return p.ledger.Timeline(ctx, actor.Tenant, id, from, limit)
+}
+
+// Audit returns leaves of the audit log: the actor's tenant's, or for an operator
+// all.
+func (p *Pipeline) Audit(ctx context.Context, actor registry.Actor, from uint64, limit int) ([]registry.Leaf, error) {
+	if err := policy.Allow(actor, policy.ReadAudit, ""); err != nil {
+		return nil, p.refuse("audit", fmt.Errorf("audit: %w", err))
+	}
+	tenant := actor.Tenant
+	if policy.Allow(actor, policy.ReadAllAudit, "") == nil {
+		tenant = ""
+	}
+	return p.ledger.Events(ctx, tenant, from, limit)
+}
+
+// Checkpoint returns the audit log's signed head.
+func (p *Pipeline) Checkpoint(ctx context.Context, actor registry.Actor) ([]byte, error) {
+	if err := policy.Allow(actor, policy.ReadAudit, ""); err != nil {
+		return nil, p.refuse("audit", fmt.Errorf("checkpoint: %w", err))
+	}
+	return p.ledger.Checkpoint(ctx)
+}
+
+// AuditProof returns the proof that a leaf is in the log of a size.
+func (p *Pipeline) AuditProof(ctx context.Context, actor registry.Actor, seq, size uint64) ([]registry.Hash, error) {
+	if err := policy.Allow(actor, policy.ReadAudit, ""); err != nil {
+		return nil, p.refuse("audit", fmt.Errorf("audit proof: %w", err))
+	}
+	return p.ledger.Proof(ctx, seq, size)
+}

@@ -1,0 +1,151 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+)
+
+func TestGoldenPath(t *testing.T) {
+	r := newRig(t)
+	for _, size := range []int{0, 1, 5<<20 + 1} {
+		data := bytes.Repeat([]byte("x"), size)
+		b := r.beginAs(admin, pipeline.BeginRequest{
+			Filename: "a.txt", ContentType: "text/plain", Size: int64(size), SHA256: hexSHA256(data)})
+		if b.Object.State != registry.ObjectPending {
+			t.Errorf("begun: object is %s", b.Object.State)
+		}
+		stored, err := r.putBody(t.Context(), putRequest(b, size), bodyOf(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored.Size != int64(size) || stored.SHA256 != hexSHA256(data) || stored.Checksums["sha256"] == "" {
+			t.Errorf("stored %+v", stored)
+		}
+		o, err := r.Finalize(t.Context(), admin, b.Upload.ID, hexSHA256(data))
+		if err != nil || o.State != registry.ObjectQuarantined {
+			t.Fatalf("finalized: object is %s, %v", o.State, err)
+		}
+		r.scan()
+		o = r.mustBe(b.Object.ID, registry.ObjectPublished)
+		if o.Verdict == nil || o.Verdict.Result != registry.VerdictClean || o.ETag != stored.MD5 {
+			t.Errorf("published %+v", o)
+		}
+		if got, err := r.read(o.ID); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("read %d bytes, %v; want the %d that were sent", len(got), err, size)
+		}
+		g, _, err := r.IssueGet(t.Context(), admin, o.ID, registry.Attachment, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := r.FindGrant(t.Context(), pipeline.GetRequest{Tenant: admin.Tenant, Object: o.ID, Grant: g.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readAll(f.Open(t.Context(), 0, -1, nil)); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("read by url %d bytes, %v", len(got), err)
+		}
+		if f, err = r.FindKey(t.Context(), admin, registry.DefaultBucket, string(o.ID)); err != nil || f.Object.ID != o.ID {
+			t.Errorf("under its key: %v", err)
+		}
+	}
+}
+
+func TestReadRanges(t *testing.T) {
+	r := newRig(t)
+	b := r.published(text)
+	f, err := r.FindObject(t.Context(), admin, b.Object.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ off, n, want int64 }{
+		{0, -1, int64(len(text))}, {4, 5, 5}, {int64(len(text)) - 1, 10, 1}, {int64(len(text)), -1, 0}, {7, 0, 0},
+	} {
+		rd, err := f.Open(t.Context(), c.off, c.n, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rd.Len() != c.want {
+			t.Errorf("range %d+%d: length %d, want %d", c.off, c.n, rd.Len(), c.want)
+		}
+		if file, off, n, ok := rd.File(); !ok || n != c.want || file == nil || off != c.off {
+			t.Errorf("range %d+%d: file range %d+%d, %t", c.off, c.n, off, n, ok)
+		}
+		got, err := io.ReadAll(rd)
+		if err != nil || !bytes.Equal(got, text[c.off:c.off+c.want]) {
+			t.Errorf("range %d+%d: %q, %v", c.off, c.n, got, err)
+		}
+		if err := rd.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := f.Open(t.Context(), int64(len(text))+1, 1, nil); err == nil {
+		t.Error("a range outside the object was opened")
+	}
+}
+
+func TestDirectPutIsVisibleAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.bucket("photos")
+	for _, content := range [][]byte{nil, text, bytes.Repeat(text, 10_000)} {
+		o, err := r.putKey("photos", "a/b", content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.State != registry.ObjectPublished || o.Verdict == nil || o.DetectedType == "" {
+			t.Errorf("put %+v", o)
+		}
+		f, err := r.FindKey(t.Context(), admin, "photos", "a/b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readAll(f.Open(t.Context(), 0, -1, nil)); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("read %d bytes, %v; want %d", len(got), err, len(content))
+		}
+	}
+	if list, err := r.List(t.Context(), admin, "photos", registry.ListQuery{Max: 10}); err != nil || len(list.Entries) != 1 {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	if _, err := r.DeleteKeys(t.Context(), admin, "photos", []string{"a/b", "never"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.FindKey(t.Context(), admin, "photos", "a/b"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("deleted: %v", err)
+	}
+}
+
+func TestDirectPutConditions(t *testing.T) {
+	r := newRig(t)
+	r.bucket("photos")
+	req := pipeline.ObjectRequest{
+		Bucket: "photos", Key: "k", Declared: pipeline.Declared{Length: int64(len(text))},
+		Conditions: registry.Conditions{IfNoneMatch: "*"}}
+	for i, want := range []error{nil, registry.ErrPrecondition} {
+		ticket, err := r.AdmitObject(t.Context(), admin, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.PutObject(t.Context(), ticket, bodyOf(text)); !errors.Is(err, want) {
+			t.Errorf("put %d: %v, want %v", i, err, want)
+		}
+	}
+}
+
+func TestQuarantineBucketTakesS3Writes(t *testing.T) {
+	r := newRig(t)
+	o, err := r.putKey(registry.DefaultBucket, "k", text)
+	if err != nil || o.State != registry.ObjectQuarantined {
+		t.Fatalf("%s, %v", o.State, err)
+	}
+	if _, err := r.FindKey(t.Context(), admin, registry.DefaultBucket, "k"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("before the scan: %v", err)
+	}
+	r.scan()
+	if _, err := r.FindKey(t.Context(), admin, registry.DefaultBucket, "k"); err != nil {
+		t.Errorf("after the scan: %v", err)
+	}
+}
