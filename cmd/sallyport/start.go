@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"sallyport/cmd/sallyport/config"
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+	"sallyport/registry/policy"
+	"sallyport/scanner"
+	"sallyport/scanner/inspect"
+	"sallyport/server"
+)
+
+// startService opens everything, serves, and begins what goes on in the
+// background. On an error nothing is left running.
+func startService(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*service, error) {
+	s := &service{cfg: cfg, log: log, failed: make(chan error, 3)}
+	commits := newLedgerMetrics()
+	var err error
+	if s.node, err = openNode(ctx, cfg, log, now, commits); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, commits, now); err != nil {
+		return nil, errors.Join(err, s.stop(nil))
+	}
+	return s, nil
+}
+
+func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() time.Time) (err error) {
+	if s.credentials, err = bootstrap(ctx, s.cfg, s.node.ledger); err != nil {
+		return err
+	}
+	moves := newPipeline(s, now)
+	worker := newWorker(s, moves, now)
+	moves.OnQueued(worker.Wake)
+	if err := s.listen(moves, worker, commits, now); err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.background.Go(func() {
+		// What an earlier process left. Clients need not wait for it, and a
+		// backend that is down must not keep the server from starting.
+		if err := moves.Recover(background); err != nil && background.Err() == nil {
+			s.log.Warn("recovery is not complete, it goes on in the background", "err", err)
+		}
+		moves.Run(background)
+	})
+	s.background.Go(func() { worker.Run(background) })
+	s.warn()
+	return nil
+}
+
+func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {
+	limits := policy.Defaults()
+	limits.SessionTTL = s.cfg.UploadsSessionTTL
+	limits.PutURLTTL = s.cfg.UploadsPutURLTTL
+	limits.GetURLTTL = s.cfg.DownloadsURLTTL
+	limits.PresignMaxTTL = s.cfg.PresignMaxTTL
+	limits.MaxSize = int64(s.cfg.UploadsMaxSize)
+	return pipeline.New(pipeline.Config{
+		Ledger: s.node.ledger, Blobs: s.node.blobs, Limits: limits, Now: now, Log: s.log,
+		Detect: inspect.Detect, Lineage: inspect.Lineage,
+		ScannerRequired: s.cfg.ScannerRequired,
+		MinFree:         uint64(s.cfg.DataMinFree),
+	})
+}
+
+func newWorker(s *service, queue scanner.Queue, now func() time.Time) *scanner.Worker {
+	return scanner.NewWorker(scanner.Config{
+		Queue: queue, Inspect: []scanner.Engine{&inspect.Engine{}},
+		Required: s.cfg.ScannerRequired, Workers: s.cfg.ScannerWorkers,
+		Now: now, Log: s.log,
+	})
+}
+
+// listen builds and starts the listeners.
+func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commits *ledgerMetrics, now func() time.Time) (err error) {
+	metrics, err := gather(s.node.ledger, moves, worker, commits)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	s.ops, err = server.NewOps(server.OpsConfig{
+		Addr: s.cfg.OpsAddr, Log: s.log, Now: now, Metrics: metrics, Checks: s.checks(worker),
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range s.listeners() {
+		if err := l.Start(); err != nil {
+			return err
+		}
+		s.watch(l)
+	}
+	s.reachable = endpoints{
+		Ops: localURL("http", s.ops.Addr()),
+		PID: os.Getpid(),
+	}
+	return writeEndpoints(s.cfg.DataDir, s.reachable)
+}
+
+// checks is what readiness depends on: ledger and backend. Without the rest the
+// server is degraded.
+func (s *service) checks(worker *scanner.Worker) []server.Check {
+	return []server.Check{
+		{Name: "ledger", Importance: server.Essential, Probe: func(ctx context.Context) error {
+			_, err := s.node.ledger.Tenant(ctx, registry.DefaultTenant)
+			return err
+		}},
+		{Name: "backend", Importance: server.Essential, Probe: s.node.blobs.Check},
+		{Name: "scanner", Importance: server.Helpful, Probe: func(context.Context) error {
+			if worker.Down() {
+				return scanner.ErrDown
+			}
+			return nil
+		}},
+		{Name: "clock", Importance: server.Helpful, Probe: func(context.Context) error {
+			if s.node.ledger.ClockJump() != 0 {
+				return registry.ErrClockJumped
+			}
+			return nil
+		}},
+		{Name: "space", Importance: server.Helpful, Probe: func(context.Context) error {
+			free, err := freeSpace(s.cfg.DataDir)
+			if err == nil && free < uint64(s.cfg.DataMinFree) {
+				err = registry.ErrStorageFull
+			}
+			return err
+		}},
+	}
+}
+
+// localURL is how this machine reaches a listener: an address that means all
+// interfaces is reached on the loopback.
+func localURL(scheme string, addr net.Addr) string {
+	tcp := addr.(*net.TCPAddr)
+	host := tcp.IP
+	if host.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+	}
+	return scheme + "://" + net.JoinHostPort(host.String(), fmt.Sprint(tcp.Port))
+}
