@@ -55,10 +55,16 @@ func reserve(f *os.File, size int64) error {
 	return err
 }
 
+// flush starts writing a range of a file to the disk. It is a hint: what comes
+// of it, fsync will tell.
+func flush(f *os.File, off, n int64) {
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // fsyncSavesName reports whether dir is on a file system that saves a file's
-// new name when the file is fsynced. POSIX does not promise it. ext4 and xfs
-// commit the transaction the name is in (ext4 without a journal syncs the
-// parent folders of a new file), btrfs logs the new names of the inode.
+// new name when the file is fsynced. POSIX does not promise it; ext4 and xfs
+// commit the transaction the name is in, btrfs logs the new names of the inode.
+// (ext4 without a journal promises no order of anything, here or elsewhere.)
 func fsyncSavesName(dir string) bool {
 	switch fsType(dir) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:

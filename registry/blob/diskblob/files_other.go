@@ -18,6 +18,8 @@ func renameNew(from, to string) error { return relink(from, to) }
 
 func reserve(*os.File, int64) error { return nil }
 
+func flush(*os.File, int64, int64) {}
+
 func fsyncSavesName(string) bool { return false }
 
 func volatile(string) bool { return false }

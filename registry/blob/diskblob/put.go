@@ -15,6 +15,11 @@ import (
 // body is read, so that a full disk is known at once and not after gigabytes.
 const reserveFrom = 1 << 20
 
+// flushEvery is after how many bytes the kernel is told to start writing them
+// out, so that the disk works while the body still comes in and the fsync has
+// little left to wait for.
+const flushEvery = 8 << 20
+
 // Put implements blob.Store.
 func (s *Store) Put(ctx context.Context, key blob.Key, r io.Reader, size int64) (blob.Info, error) {
 	if err := key.Validate(); err != nil {
@@ -60,12 +65,17 @@ func (s *Store) fill(ctx context.Context, f newFile, src *blob.Source, size int6
 	}
 	buf := s.bufs.Get().(*[]byte)
 	defer s.bufs.Put(buf)
+	var written, flushed int64
 	for {
 		n, err := src.Read(*buf)
 		if n > 0 {
 			if _, err := f.Write((*buf)[:n]); err != nil {
 				return unavailable("write", err)
 			}
+		}
+		if written += int64(n); written-flushed >= flushEvery {
+			flush(f.File, flushed, written-flushed)
+			flushed = written
 		}
 		switch {
 		case err == io.EOF:
