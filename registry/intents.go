@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -216,6 +219,61 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// BlobRefs yields every key that a row refers to, in no particular order and
+// possibly more than once; an error ends it. It reads a page at a time: what is
+// written meanwhile may be missed.
+func (l *Ledger) BlobRefs(ctx context.Context) iter.Seq2[BlobKey, error] {
+	return func(yield func(BlobKey, error) bool) {
+		for _, table := range []kv.Table{tUploads, tObjects} {
+			var from []byte
+			for {
+				refs, next, err := l.blobPage(ctx, table, from)
+				if err != nil {
+					yield("", fmt.Errorf("blob refs: %w", err))
+					return
+				}
+				for _, key := range refs {
+					if !yield(key, nil) {
+						return
+					}
+				}
+				if next == nil {
+					break
+				}
+				from = next
+			}
+		}
+	}
+}
+
+// blobPage returns the keys that a page of rows refers to, and where the next
+// page begins, nil at the end.
+func (l *Ledger) blobPage(ctx context.Context, table kv.Table, from []byte) (refs []BlobKey, next []byte, err error) {
+	err = l.view(ctx, func(t *txn) error {
+		refs, next = nil, nil
+		rows := 0
+		return t.Scan(table, kv.Range{From: from}, func(key, value []byte) error {
+			if rows++; rows > maxPage {
+				next = bytes.Clone(key)
+				return kv.Stop
+			}
+			if table == tUploads {
+				var u Upload
+				err := decode(table, value, &u)
+				if u.Staging != "" {
+					refs = append(refs, u.Staging)
+				}
+				return err
+			}
+			var o Object
+			err := decode(table, value, &o)
+			refs = slices.AppendSeq(refs, o.blobs)
+			return err
+		})
+	})
+	return refs, next, err
 }
 
 // blobs yields every key the object's row refers to.

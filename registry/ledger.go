@@ -121,6 +121,14 @@ func (l *Ledger) start(ctx context.Context, cfg Config) error {
 		return err
 	}
 	l.auditLog = audit
+	if err := l.takeEpoch(ctx); err != nil {
+		return errors.Join(err, audit.close(ctx))
+	}
+	return nil
+}
+
+// takeEpoch makes everything that earlier processes left recognisable as such.
+func (l *Ledger) takeEpoch(ctx context.Context) error {
 	return l.update(ctx, func(t *txn) error {
 		last, err := t.number(metaEpoch)
 		if err != nil {

@@ -15,11 +15,11 @@ const MaxScanTries = 5
 
 // Claim is a worker's turn at one object.
 type Claim struct {
-	Object     Object
-	Number     uint64
-	Epoch      uint64
-	Tries      int // that ended in an error, before this one
-	Lease      time.Duration
+	Object Object
+	Number uint64
+	Epoch  uint64
+	Tries  int // that ended in an error, before this one
+	Lease  time.Duration
 }
 
 // ClaimScan gives the worker the object that has waited longest, for as long
