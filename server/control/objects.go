@@ -1,0 +1,260 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/policy"
+	"sallyport/server"
+)
+
+// objectRow is an object as people and programs see it.
+type objectRow struct {
+	ObjectID     registry.ObjectID      `json:"object_id"`
+	UploadID     registry.UploadID      `json:"upload_id,omitempty"`
+	State        registry.ObjectState   `json:"state"`
+	Held         bool                   `json:"held,omitempty"`
+	Filename     string                 `json:"filename"`
+	ContentType  string                 `json:"content_type"`
+	DetectedType string                 `json:"detected_type,omitempty"`
+	Size         int64                  `json:"size"`
+	SHA256       *string                `json:"sha256"` // null until known
+	ETag         string                 `json:"etag,omitempty"`
+	Profile      registry.BucketName    `json:"profile"`
+	Principal    registry.PrincipalName `json:"principal"`
+	CreatedAt    string                 `json:"created_at"`
+	PublishedAt  string                 `json:"published_at,omitempty"`
+	Verdict      *verdict               `json:"verdict,omitempty"`
+}
+
+type verdict struct {
+	Result  registry.VerdictResult `json:"result"`
+	Reason  string                 `json:"reason,omitempty"`
+	Engines []registry.EngineNote  `json:"engines"`
+	At      string                 `json:"at,omitempty"`
+}
+
+func rowOf(o registry.Object) objectRow {
+	row := objectRow{
+		ObjectID: o.ID, UploadID: o.Upload, State: o.State, Held: o.Held, Filename: o.Filename,
+		ContentType: o.ContentType, DetectedType: o.DetectedType, Size: o.Size, ETag: o.ETag,
+		Profile: o.Bucket, Principal: o.Principal,
+		CreatedAt: stamp(o.CreatedAt), PublishedAt: maybeStamp(o.PublishedAt),
+	}
+	if o.SHA256 != "" {
+		row.SHA256 = &o.SHA256
+	}
+	if v := o.Verdict; v != nil {
+		row.Verdict = &verdict{Result: v.Result, Reason: v.Reason, Engines: v.Engines, At: maybeStamp(v.At)}
+		if row.Verdict.Engines == nil {
+			row.Verdict.Engines = []registry.EngineNote{}
+		}
+	}
+	return row
+}
+
+// objectStates are the states that a list can be narrowed to.
+var objectStates = []registry.ObjectState{
+	registry.ObjectPending, registry.ObjectQuarantined, registry.ObjectScanning,
+	registry.ObjectPublished, registry.ObjectRejected, registry.ObjectDeleted,
+}
+
+func listObjects(k *call) error {
+	q, err := k.query("profile", "state", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	p, err := page(q)
+	if err != nil {
+		return err
+	}
+	f := registry.ObjectFilter{Bucket: registry.BucketName(q["profile"]), State: registry.ObjectState(q["state"])}
+	if f.State != "" && !slices.Contains(objectStates, f.State) {
+		return fmt.Errorf("%w: unknown state", errInvalid)
+	}
+	list, next, err := k.cfg.Pipeline.Objects(k.context(), k.actor, f, p)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Objects []objectRow `json:"objects"`
+		Next    string      `json:"next_cursor,omitempty"`
+	}{make([]objectRow, 0, len(list)), next}
+	for _, o := range list {
+		out.Objects = append(out.Objects, rowOf(o))
+	}
+	return k.json(fasthttp.StatusOK, out)
+}
+
+func getObject(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	o, err := k.cfg.Pipeline.Object(k.context(), k.actor, registry.ObjectID(k.id))
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, rowOf(o))
+}
+
+func deleteObject(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	if err := k.cfg.Pipeline.Delete(k.context(), k.actor, registry.ObjectID(k.id)); err != nil {
+		return err
+	}
+	return k.noContent()
+}
+
+func downloadURL(k *call) error {
+	q, err := k.query("ttl", "disposition")
+	if err != nil {
+		return err
+	}
+	if d, ok := q["disposition"]; ok && d != string(registry.Attachment) {
+		return fmt.Errorf("%w: disposition is attachment", errInvalid)
+	}
+	seconds, given, err := number(q, "ttl")
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: ttl is a number of seconds", policy.ErrInvalidTTL)
+	case given && (seconds == 0 || seconds > uint64((24*time.Hour)/time.Second)):
+		return fmt.Errorf("%w: ttl is out of range", policy.ErrInvalidTTL)
+	}
+	g, o, err := k.cfg.Pipeline.IssueGet(k.context(), k.actor, registry.ObjectID(k.id), registry.Attachment, time.Duration(seconds)*time.Second)
+	if err != nil {
+		return err
+	}
+	server.ExchangeOf(k.ctx).Grant = string(g.ID)
+	url, err := k.sign("GET", "/_/objects/"+string(o.ID), g, nil)
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, struct {
+		ObjectID  registry.ObjectID `json:"object_id"`
+		Method    string            `json:"method"`
+		GetURL    string            `json:"get_url"`
+		URLID     registry.GrantID  `json:"url_id"`
+		Headers   map[string]string `json:"headers"`
+		ExpiresAt string            `json:"expires_at"`
+	}{o.ID, "GET", url, g.ID, map[string]string{}, stamp(g.ExpiresAt)})
+}
+
+// getContent sends a published object's bytes, labelled as what they were found
+// to be and never to be displayed.
+func getContent(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	found, err := k.cfg.Pipeline.FindObject(k.context(), k.actor, registry.ObjectID(k.id))
+	if err != nil {
+		return err
+	}
+	safeHeaders(k.ctx, found.Object)
+	if k.ctx.IsHead() {
+		server.SendHead(k.c, found.Object.Size)
+		return nil
+	}
+	r, err := found.Open(k.context(), 0, -1, server.Cut(k.c))
+	if err != nil {
+		k.ctx.Response.Header.Reset()
+		return err
+	}
+	if f, off, n, ok := r.File(); ok {
+		return server.SendFile(k.c, f, off, n, func(sent int64, err error) {
+			_ = r.Sent(sent, err) // what it returns is for whoever is still to answer
+			_ = r.Close()         // a file that was only read
+		})
+	}
+	server.SendReader(k.c, r, r.Len(), nil)
+	return nil
+}
+
+// safeHeaders make a browser save bytes of strangers instead of running them.
+func safeHeaders(ctx *fasthttp.RequestCtx, o registry.Object) {
+	h := &ctx.Response.Header
+	contentType := o.DetectedType
+	if contentType == "" {
+		contentType = o.ContentType
+	}
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	h.SetContentType(contentType)
+	h.Set("Content-Disposition", attachment(o.Filename))
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-site")
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("ETag", strconv.Quote(o.ETag))
+}
+
+// attachment is a Content-Disposition (RFC 6266): an ASCII name for old clients
+// and the real one in UTF-8 (RFC 8187).
+func attachment(filename string) string {
+	if filename == "" {
+		return "attachment"
+	}
+	var ascii, ext strings.Builder
+	for _, c := range filename {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '%' {
+			c = '_'
+		}
+		ascii.WriteRune(c)
+	}
+	for i := range len(filename) {
+		c := filename[i]
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0 {
+			ext.WriteByte(c)
+		} else {
+			fmt.Fprintf(&ext, "%%%02X", c)
+		}
+	}
+	return `attachment; filename="` + ascii.String() + `"; filename*=UTF-8''` + ext.String()
+}
+
+func timeline(k *call) error {
+	q, err := k.query("after", "limit")
+	if err != nil {
+		return err
+	}
+	p, err := page(q)
+	if err != nil {
+		return err
+	}
+	from, given, err := number(q, "after")
+	if err != nil {
+		return err
+	}
+	if given {
+		from++
+	}
+	events, err := k.cfg.Pipeline.Timeline(k.context(), k.actor, registry.ObjectID(k.id), from, p.Limit)
+	if err != nil {
+		return err
+	}
+	if events == nil {
+		events = []registry.Event{}
+	}
+	return k.json(fasthttp.StatusOK, struct {
+		ObjectID string           `json:"object_id"`
+		Events   []registry.Event `json:"events"`
+	}{k.id, events})
+}
+
+func revokeURL(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	if err := k.cfg.Pipeline.RevokeURL(k.context(), k.actor, registry.GrantID(k.id)); err != nil {
+		return err
+	}
+	return k.noContent()
+}

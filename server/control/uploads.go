@@ -1,0 +1,325 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+	"sallyport/server"
+	"sallyport/sigv4"
+)
+
+type createUploadBody struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"content_type"`
+	Size        *int64 `json:"size"`
+	SHA256      string `json:"sha256"`
+	Profile     string `json:"profile"`
+	Multipart   bool   `json:"multipart"`
+}
+
+type reissueBody struct {
+	TTL duration `json:"ttl"`
+}
+
+type finalizeBody struct {
+	SHA256 string `json:"sha256"`
+}
+
+// putURL is a session with a URL to put its bytes to.
+type putURL struct {
+	UploadID         registry.UploadID    `json:"upload_id"`
+	ObjectID         registry.ObjectID    `json:"object_id"`
+	State            registry.UploadState `json:"state"`
+	Method           string               `json:"method"`
+	PutURL           string               `json:"put_url"`
+	URLID            registry.GrantID     `json:"url_id"`
+	Headers          map[string]string    `json:"headers"`
+	URLExpiresAt     string               `json:"url_expires_at"`
+	SessionExpiresAt string               `json:"session_expires_at"`
+}
+
+// uploadRow is a session as its owner sees it.
+type uploadRow struct {
+	UploadID         registry.UploadID      `json:"upload_id"`
+	ObjectID         registry.ObjectID      `json:"object_id"`
+	State            registry.UploadState   `json:"state"`
+	Filename         string                 `json:"filename"`
+	ContentType      string                 `json:"content_type"`
+	Size             int64                  `json:"size"`
+	Received         int64                  `json:"received"`
+	SHA256           *string                `json:"sha256"`
+	Profile          registry.BucketName    `json:"profile"`
+	Principal        registry.PrincipalName `json:"principal"`
+	URLID            registry.GrantID       `json:"url_id,omitempty"`
+	CreatedAt        string                 `json:"created_at"`
+	SessionExpiresAt string                 `json:"session_expires_at"`
+}
+
+// shown is the session's state at this moment: one whose time is up is expired
+// before the sweep gets to it, unless an attempt still holds the turn.
+func shown(u registry.Upload, now time.Time) registry.UploadState {
+	waiting := u.State == registry.UploadCreated || u.State == registry.UploadUploaded
+	if waiting && !now.Before(u.ExpiresAt) {
+		return registry.UploadExpired
+	}
+	return u.State
+}
+
+func (k *call) uploadRow(u registry.Upload) uploadRow {
+	row := uploadRow{
+		UploadID: u.ID, ObjectID: u.Object, State: shown(u, k.cfg.Ledger.Now()), Filename: u.Filename,
+		ContentType: u.ContentType, Size: u.Size, Profile: u.Bucket, Principal: u.Principal, URLID: u.Grant,
+		CreatedAt: stamp(u.CreatedAt), SessionExpiresAt: stamp(u.ExpiresAt),
+	}
+	if u.Stored != nil {
+		row.Received, row.SHA256 = u.Stored.Size, &u.Stored.SHA256
+	}
+	return row
+}
+
+func createUpload(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	var in createUploadBody
+	if err := k.decode(&in, false); err != nil {
+		return err
+	}
+	switch {
+	case in.Size == nil:
+		return fmt.Errorf("%w: size is required", errInvalid)
+	case in.Multipart:
+		return fmt.Errorf("%w: multipart sessions are not offered; leave the field out", errInvalid)
+	}
+	if err := digest(in.SHA256); err != nil {
+		return err
+	}
+	idem, err := k.idempotency()
+	if err != nil {
+		return err
+	}
+	begun, err := k.cfg.Pipeline.Begin(k.context(), k.actor, pipeline.BeginRequest{
+		Filename: in.Filename, ContentType: in.ContentType, Size: *in.Size, SHA256: in.SHA256,
+		Profile: registry.BucketName(in.Profile), Idempotency: idem,
+	})
+	if err != nil {
+		return err
+	}
+	x := server.ExchangeOf(k.ctx)
+	x.Upload, x.Object, x.Grant = string(begun.Upload.ID), string(begun.Object.ID), string(begun.Grant.ID)
+	out, err := k.putURL(begun.Upload, begun.Grant)
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusCreated, out)
+}
+
+// digest refuses what is not the hex of a SHA-256.
+func digest(s string) error {
+	if s == "" {
+		return nil
+	}
+	if b, err := hex.DecodeString(s); err != nil || len(b) != sha256.Size {
+		return fmt.Errorf("%w: sha256 is 64 hex digits", errInvalid)
+	}
+	return nil
+}
+
+// maxIdempotencyKey is the longest Idempotency-Key, in bytes.
+const maxIdempotencyKey = 255
+
+// idempotency reads the Idempotency-Key. The fingerprint is that of the body as
+// it was sent: a repeat is a repeat to the byte.
+func (k *call) idempotency() (registry.Idempotency, error) {
+	key := k.ctx.Request.Header.Peek("Idempotency-Key")
+	if len(key) == 0 {
+		return registry.Idempotency{}, nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return registry.Idempotency{}, fmt.Errorf("%w: Idempotency-Key is at most %d bytes", errInvalid, maxIdempotencyKey)
+	}
+	sum := sha256.Sum256(k.body)
+	return registry.Idempotency{Key: string(key), Fingerprint: hex.EncodeToString(sum[:])}, nil
+}
+
+// putURL signs the URL that a grant stands for. It is signed for the moment of
+// the grant's issue: whoever asks again for the same grant gets the same URL.
+func (k *call) putURL(u registry.Upload, g registry.Grant) (putURL, error) {
+	headers := map[string]string{"Content-Type": u.ContentType}
+	signed := []sigv4.Param{{Name: "content-type", Value: u.ContentType}}
+	if u.SHA256 != "" {
+		sum, err := hex.DecodeString(u.SHA256)
+		if err != nil {
+			return putURL{}, fmt.Errorf("sign put url: %w", err)
+		}
+		b64 := base64.StdEncoding.EncodeToString(sum)
+		headers["x-amz-checksum-sha256"] = b64
+		signed = append(signed, sigv4.Param{Name: "x-amz-checksum-sha256", Value: b64})
+	}
+	headers["Content-Length"] = strconv.FormatInt(u.Size, 10)
+	url, err := k.sign("PUT", "/_/uploads/"+string(u.ID), g, signed)
+	if err != nil {
+		return putURL{}, err
+	}
+	return putURL{
+		UploadID: u.ID, ObjectID: u.Object, State: u.State, Method: "PUT", PutURL: url, URLID: g.ID, Headers: headers,
+		URLExpiresAt: stamp(g.ExpiresAt), SessionExpiresAt: stamp(u.ExpiresAt),
+	}, nil
+}
+
+// sign makes the URL of a grant.
+func (k *call) sign(method, path string, g registry.Grant, headers []sigv4.Param) (string, error) {
+	key, err := k.cfg.Ledger.SigningURLKey(k.context(), g.Tenant)
+	if err != nil {
+		return "", fmt.Errorf("sign url: %w", err)
+	}
+	at := g.IssuedAt.UTC().Truncate(time.Second)
+	derived, err := k.cfg.Auth.Key(key, at)
+	if err != nil {
+		return "", fmt.Errorf("sign url: %w", err)
+	}
+	// Whole seconds, rounded up: the grant's own expiry is the exact one.
+	life := (g.ExpiresAt.Sub(at) + time.Second - 1).Truncate(time.Second)
+	url, err := sigv4.PresignURL(make([]byte, 0, 512), &sigv4.Presign{
+		Method: method, URL: k.cfg.S3URL, Path: path, Headers: headers,
+		Query: []sigv4.Param{{Name: "X-Sp-Grant", Value: string(g.ID)}}, Time: at, Expires: life,
+	}, derived)
+	return string(url), err
+}
+
+func listUploads(k *call) error {
+	q, err := k.query("limit", "cursor")
+	if err != nil {
+		return err
+	}
+	p, err := page(q)
+	if err != nil {
+		return err
+	}
+	list, next, err := k.cfg.Pipeline.Uploads(k.context(), k.actor, p)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Uploads []uploadRow `json:"uploads"`
+		Next    string      `json:"next_cursor,omitempty"`
+	}{make([]uploadRow, 0, len(list)), next}
+	for _, u := range list {
+		out.Uploads = append(out.Uploads, k.uploadRow(u))
+	}
+	return k.json(fasthttp.StatusOK, out)
+}
+
+func getUpload(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	u, err := k.cfg.Pipeline.Upload(k.context(), k.actor, registry.UploadID(k.id))
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, k.uploadRow(u))
+}
+
+func abortUpload(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	if err := k.cfg.Pipeline.Abort(k.context(), k.actor, registry.UploadID(k.id)); err != nil {
+		return err
+	}
+	return k.noContent()
+}
+
+func reissueUpload(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	var in reissueBody
+	if err := k.decode(&in, true); err != nil {
+		return err
+	}
+	g, u, err := k.cfg.Pipeline.ReissuePut(k.context(), k.actor, registry.UploadID(k.id), time.Duration(in.TTL))
+	if err != nil {
+		return err
+	}
+	server.ExchangeOf(k.ctx).Grant = string(g.ID)
+	out, err := k.putURL(u, g)
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, out)
+}
+
+// admitContent looks at everything that the header of a body for a session can
+// be refused for.
+func admitContent(k *call) error {
+	d := pipeline.Declared{
+		Length:      server.ContentLength(k.ctx),
+		ContentType: string(k.ctx.Request.Header.ContentType()),
+		ContentMD5:  string(k.ctx.Request.Header.Peek("Content-MD5")),
+	}
+	if k.proof != nil {
+		if k.proof.Claim.Payload.Streaming() {
+			return fmt.Errorf("%w: aws-chunked bodies belong to the S3 port", errInvalid)
+		}
+		if sum, ok := k.proof.Claim.SHA256(); ok {
+			d.PayloadSHA256 = hex.EncodeToString(sum[:])
+		}
+	}
+	t, err := k.cfg.Pipeline.AdmitContent(k.context(), k.actor, registry.UploadID(k.id), d)
+	if err != nil {
+		return err
+	}
+	k.ticket = t
+	return nil
+}
+
+func putContent(k *call) error {
+	stored, err := k.cfg.Pipeline.Receive(k.context(), k.ticket, server.BodyOf(k.c))
+	if err != nil {
+		return err
+	}
+	u := k.ticket.Upload
+	return k.json(fasthttp.StatusOK, struct {
+		UploadID registry.UploadID    `json:"upload_id"`
+		ObjectID registry.ObjectID    `json:"object_id"`
+		State    registry.UploadState `json:"state"`
+		Received int64                `json:"received"`
+		SHA256   string               `json:"sha256"`
+		ETag     string               `json:"etag"`
+	}{u.ID, u.Object, registry.UploadUploaded, stored.Size, stored.SHA256, stored.MD5})
+}
+
+func finalizeUpload(k *call) error {
+	if _, err := k.query(); err != nil {
+		return err
+	}
+	var in finalizeBody
+	if err := k.decode(&in, true); err != nil {
+		return err
+	}
+	if err := digest(in.SHA256); err != nil {
+		return err
+	}
+	o, err := k.cfg.Pipeline.Finalize(k.context(), k.actor, registry.UploadID(k.id), in.SHA256)
+	if o.ID != "" {
+		server.ExchangeOf(k.ctx).Object = string(o.ID)
+	}
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, struct {
+		UploadID registry.UploadID    `json:"upload_id"`
+		ObjectID registry.ObjectID    `json:"object_id"`
+		State    registry.ObjectState `json:"state"`
+	}{registry.UploadID(k.id), o.ID, o.State})
+}
