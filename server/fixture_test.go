@@ -57,7 +57,10 @@ func (s *syncBuffer) String() string {
 func start(t testing.TB, cfg server.Config) *fixture {
 	t.Helper()
 	f := &fixture{t: t, logs: &syncBuffer{}}
-	cfg.Name, cfg.Addr, cfg.Now = "s3", "127.0.0.1:0", time.Now
+	cfg.Name, cfg.Addr = "s3", "127.0.0.1:0"
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
