@@ -48,11 +48,13 @@ type rig struct {
 	worker *scanner.Worker
 	config pipeline.Config
 	offset atomic.Int64 // of the clock
+	leap   atomic.Int64 // of the wall clock against the monotonic one
+	start  time.Time
 }
 
 // newRig makes a rig; change, if any, sets up its pipeline.
 func newRig(tb testing.TB, change ...func(*pipeline.Config)) *rig {
-	r := &rig{tb: tb, dir: tb.TempDir()}
+	r := &rig{tb: tb, dir: tb.TempDir(), start: time.Now()}
 	r.config = pipeline.Config{
 		Detect: inspect.Detect, Lineage: inspect.Lineage, Now: r.now,
 		Linger: time.Nanosecond, // clearing up is looked at at once
@@ -70,7 +72,21 @@ func newRig(tb testing.TB, change ...func(*pipeline.Config)) *rig {
 
 func (r *rig) ctx() context.Context { return context.WithoutCancel(r.tb.Context()) }
 
-func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) }
+func (r *rig) now() time.Time {
+	return time.Now().Add(time.Duration(r.offset.Load() + r.leap.Load()))
+}
+
+func (r *rig) elapsed() time.Duration {
+	return time.Since(r.start) + time.Duration(r.offset.Load())
+}
+
+// lease is the ledger's: the pipeline's, unless that would be too slow to renew.
+func (r *rig) lease() time.Duration {
+	if r.config.Lease == 0 {
+		return 0
+	}
+	return min(r.config.Lease, time.Minute)
+}
 
 func (r *rig) advance(d time.Duration) { r.offset.Add(int64(d)) }
 
@@ -85,7 +101,7 @@ func (r *rig) open() {
 		r.tb.Fatal(err)
 	}
 	r.faults = &faults{Store: bolt}
-	r.ledger, err = registry.Open(r.ctx(), registry.Config{Store: r.faults, Now: r.now, IntentBlock: 1})
+	r.ledger, err = registry.Open(r.ctx(), registry.Config{Store: r.faults, Now: r.now, Elapsed: r.elapsed, IntentBlock: 1, UploadLease: r.lease()})
 	if err != nil {
 		r.tb.Fatal(err)
 	}
