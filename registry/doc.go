@@ -52,7 +52,7 @@
 //	                      "p" 0 tenant 0 principal         → "": revoked
 //	                      "c" 0 access key or token id     → "": revoked
 //	keys                  access key id                    → AccessKey, sealed secret
-//	key_list              tenant 0 time 0 access key id    → ""
+//	key_list              tenant 0 seq                     → access key id
 //	tokens                SHA-256 of the token             → Token
 //	token_list            tenant 0 token id                → SHA-256 of the token
 //	url_keys              URL key id                       → tenant, generation, sealed secret

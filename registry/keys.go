@@ -117,18 +117,17 @@ func (t *txn) addKey(row keyRow, by Actor) error {
 	if err := t.put(tKeys, []byte(row.ID), row); err != nil {
 		return err
 	}
-	if err := t.Put(tKeyList, keyListKey(row.AccessKey), nil); err != nil {
+	seq, err := t.nextSeq()
+	if err != nil {
+		return err
+	}
+	if err := t.Put(tKeyList, numbered(keyOf(row.Tenant), seq), []byte(row.ID)); err != nil {
 		return err
 	}
 	ev := t.event(EventKeyCreated, by).in(row.Tenant)
 	ev.Subject, ev.Roles = string(row.ID), row.Roles
-	_, err := t.record(ev)
+	_, err = t.record(ev)
 	return err
-}
-
-// keyListKey orders a tenant's keys by age.
-func keyListKey(k AccessKey) []byte {
-	return append(append(numbered(keyOf(k.Tenant), millis(k.CreatedAt)), 0), k.ID...)
 }
 
 // Keys lists a tenant's access keys, newest first, revoked ones too.
@@ -137,9 +136,9 @@ func (l *Ledger) Keys(ctx context.Context, tenant TenantName, page Page) ([]Acce
 	var more string
 	err := l.view(ctx, func(t *txn) (err error) {
 		found, more, err = collect(t, newest(tKeyList, under(tenant), page),
-			func(t *txn, key, _ []byte) (AccessKey, bool, error) {
+			func(t *txn, _, id []byte) (AccessKey, bool, error) {
 				var row keyRow
-				err := t.load(tKeys, []byte(lastPart(key)), &row)
+				err := t.load(tKeys, id, &row)
 				return row.AccessKey, true, err
 			})
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -89,7 +90,8 @@ func (l *Ledger) Named(ctx context.Context, tenant TenantName, bucket BucketName
 }
 
 func (t *txn) visible(tenant TenantName, bucket BucketName, key string) (nameEntry, error) {
-	if len(key) > maxKey || len(bucket) > 63 {
+	// A bucket's name from a request must not reach into another's keys.
+	if key == "" || len(key) > maxKey || len(bucket) > 63 || strings.IndexByte(string(bucket), 0) >= 0 {
 		return nameEntry{}, ErrNotFound
 	}
 	b, err := t.get(tNames, nameKey(tenant, bucket, key))
