@@ -172,20 +172,21 @@ func (s *scratch) joinQuery() {
 // host is not signed or not single, or that has an x-amz-* header outside the
 // signature.
 func (s *scratch) setHeaders(r *Request, signedHeaders []byte) error {
+	header := r.Header
 	s.signed = s.signed[:0]
-	s.covered = append(s.covered[:0], make([]bool, len(r.Header))...)
+	s.covered = append(s.covered[:0], make([]bool, len(header))...)
 	hosts := 0
 	list := signedHeaders
 	for more := true; more; {
 		var name []byte
 		name, list, more = cut(list, ';')
 		first := true
-		for i := range r.Header {
-			if !sameName(r.Header[i].Name, name) {
+		for i := range header {
+			if !sameName(header[i].Name, name) {
 				continue
 			}
 			s.covered[i] = true
-			s.signed = append(s.signed, field{name: name, value: r.Header[i].Value, first: first})
+			s.signed = append(s.signed, field{name: name, value: header[i].Value, first: first})
 			first = false
 			if string(name) == "host" {
 				hosts++

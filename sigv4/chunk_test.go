@@ -275,6 +275,18 @@ func TestTrailersOfMinioGo(t *testing.T) {
 	}
 }
 
+// minio-go sends an empty object without the final chunk.
+func TestEmptyObjectWithoutFraming(t *testing.T) {
+	for kind := sigv4.PayloadStreamingSigned; kind.Streaming(); kind++ {
+		if n, err := io.Copy(io.Discard, sigv4.NewChunkReader(strings.NewReader(""), chunkConfig(kind, nil))); n != 0 || err != nil {
+			t.Errorf("%v: %d, %v", kind, n, err)
+		}
+	}
+	cfg := chunkConfig(sigv4.PayloadStreamingUnsignedTrailer, nil, "x-amz-checksum-crc32")
+	_, err := io.Copy(io.Discard, sigv4.NewChunkReader(strings.NewReader(""), cfg))
+	wantCode(t, "with a trailer announced", err, sigv4.IncompleteBody)
+}
+
 func TestChunkReaderPassesErrorsOfTheSource(t *testing.T) {
 	cause := errors.New("the connection is gone")
 	object := bytes.Repeat([]byte("x"), 20000)

@@ -172,11 +172,3 @@ func TestPresignURLIsThatOfTheSDK(t *testing.T) {
 		}
 	}
 }
-
-// explain shows the canonical request of a mismatch.
-func explain(err error) string {
-	if e := asError(err); e != nil {
-		return e.CanonicalRequest
-	}
-	return ""
-}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"sort"
@@ -155,4 +156,18 @@ func splitURL(t testing.TB, signed string) (host, path, query string) {
 	}
 	path, query, _ = strings.Cut(rest[at:], "?")
 	return rest[:at], path, query
+}
+
+func asError(err error) *sigv4.Error {
+	var e *sigv4.Error
+	errors.As(err, &e)
+	return e
+}
+
+// explain shows the canonical request of a mismatch.
+func explain(err error) string {
+	if e := asError(err); e != nil {
+		return e.CanonicalRequest
+	}
+	return ""
 }

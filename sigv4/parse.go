@@ -14,7 +14,8 @@ const (
 
 	maxAccessKey = 128           // bytes, as IAM
 	maxExpires   = 7 * 24 * 3600 // seconds, as S3
-	maxSignature = 2 * 64        // bytes; 64 are right, more is a mismatch to tell
+	maxSignature = 2 * 64        // bytes; 64 are right, some more is a mismatch
+	maxSigned    = 512           // headers; each is looked for among all that came
 	week         = 7 * 24 * time.Hour
 )
 
@@ -285,6 +286,9 @@ func (c *Claim) parseCredential(b []byte) error {
 // checkSignedHeaders insists on what every signer writes: lower-case names,
 // strictly ascending, separated by ";".
 func checkSignedHeaders(list []byte) error {
+	if bytes.Count(list, []byte{';'}) >= maxSigned {
+		return refuse(MalformedAuth, "there are too many signed headers")
+	}
 	var last []byte
 	start := 0
 	for i := 0; i <= len(list); i++ {

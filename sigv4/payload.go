@@ -21,6 +21,10 @@ const (
 	PayloadStreamingUnsignedTrailer                    // STREAMING-UNSIGNED-PAYLOAD-TRAILER
 )
 
+// EmptySHA256 is the hex SHA-256 of no bytes: the [Claim.ContentSHA256] of a
+// request without a body.
+const EmptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 // Streaming reports whether the body is framed in aws-chunked, to be read
 // through a [ChunkReader].
 func (k PayloadKind) Streaming() bool {

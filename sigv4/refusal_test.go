@@ -75,6 +75,13 @@ func TestHeaderSignedRequestsAreRefused(t *testing.T) {
 		{"header in capitals", sigv4.MalformedAuth, auth("SignedHeaders=host", "SignedHeaders=Host")},
 		{"header without name", sigv4.MalformedAuth, auth("SignedHeaders=host", "SignedHeaders=;host")},
 		{"header with space", sigv4.MalformedAuth, auth("SignedHeaders=host", "SignedHeaders=a b;host")},
+		{"too many headers", sigv4.MalformedAuth, func(r *sigv4.Request) {
+			var names strings.Builder
+			for i := range 513 {
+				fmt.Fprintf(&names, "a%03d;", i)
+			}
+			edit(header(r, "authorization"), "SignedHeaders=", "SignedHeaders="+names.String())
+		}},
 		{"four parts", sigv4.MalformedCredential, auth(accessKey+"/"+day, day)},
 		{"too few parts", sigv4.MalformedCredential, auth(accessKey+"/"+day+"/"+region+"/", "")},
 		{"empty key", sigv4.MalformedCredential, auth(accessKey, "")},
