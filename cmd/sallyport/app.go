@@ -62,7 +62,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "server", Title: "Server:"}, &cobra.Group{ID: "client", Title: "Client of a running server:"})
 	a.add(root, "server", a.serveCommand(), a.doctorCommand(), a.fsckCommand(), a.versionCommand())
 	for _, command := range []*cobra.Command{
-		a.uploadCommand(), a.downloadCommand(), a.objectsCommand(),
+		a.uploadCommand(), a.downloadCommand(), a.objectsCommand(), a.profileCommand(),
 		a.tenantCommand(), a.keyCommand(), a.tokenCommand(), a.auditCommand(),
 	} {
 		flags := command.PersistentFlags()

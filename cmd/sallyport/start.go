@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"time"
 
 	"sallyport/cmd/sallyport/config"
@@ -81,31 +78,6 @@ func newWorker(s *service, queue scanner.Queue, now func() time.Time) *scanner.W
 	})
 }
 
-// listen builds and starts the listeners.
-func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commits *ledgerMetrics, now func() time.Time) (err error) {
-	metrics, err := gather(s.node.ledger, moves, worker, commits)
-	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	s.ops, err = server.NewOps(server.OpsConfig{
-		Addr: s.cfg.OpsAddr, Log: s.log, Now: now, Metrics: metrics, Checks: s.checks(worker),
-	})
-	if err != nil {
-		return err
-	}
-	for _, l := range s.listeners() {
-		if err := l.Start(); err != nil {
-			return err
-		}
-		s.watch(l)
-	}
-	s.reachable = endpoints{
-		Ops: localURL("http", s.ops.Addr()),
-		PID: os.Getpid(),
-	}
-	return writeEndpoints(s.cfg.DataDir, s.reachable)
-}
-
 // checks is what readiness depends on: ledger and backend. Without the rest the
 // server is degraded.
 func (s *service) checks(worker *scanner.Worker) []server.Check {
@@ -135,15 +107,4 @@ func (s *service) checks(worker *scanner.Worker) []server.Check {
 			return err
 		}},
 	}
-}
-
-// localURL is how this machine reaches a listener: an address that means all
-// interfaces is reached on the loopback.
-func localURL(scheme string, addr net.Addr) string {
-	tcp := addr.(*net.TCPAddr)
-	host := tcp.IP
-	if host.IsUnspecified() {
-		host = net.IPv4(127, 0, 0, 1)
-	}
-	return scheme + "://" + net.JoinHostPort(host.String(), fmt.Sprint(tcp.Port))
 }
