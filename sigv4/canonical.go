@@ -96,17 +96,16 @@ const (
 	queryText
 )
 
-// isNormal reports whether appendNormal would leave the path alone.
+// isNormal reports whether appendNormal would leave the path alone, and whole.
 func isNormal(path []byte) bool {
 	for i, c := range path {
 		switch {
 		case unreserved(c) || c == '/':
-		case c == '%' && i+2 < len(path):
+		case c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
 			hi, lo := path[i+1], path[i+2]
 			if class[hi]&class[lo]&classUpperHex != 0 && unreserved(unhex(hi)<<4|unhex(lo)) {
 				return false
 			}
-		case c == '%':
 		default:
 			return false
 		}
@@ -243,9 +242,11 @@ func isAmz(name []byte) bool {
 
 // setCanonical builds the canonical request from the parts that setQuery and
 // setHeaders left, with host in the place of the Host that came unless it is
-// nil.
+// nil. It reports whether the path has that form: one with a broken escape has
+// no encoded form, for undoing what follows could make the escape whole.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
-func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []byte) {
+func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []byte) (ok bool) {
+	ok = true
 	b := append(append(s.canonical[:0], r.Method...), '\n')
 	switch {
 	case len(r.Path) == 0:
@@ -253,7 +254,7 @@ func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []by
 	case form == pathVerbatim:
 		b = append(b, r.Path...)
 	default:
-		b, _ = appendNormal(b, r.Path, pathText)
+		b, ok = appendNormal(b, r.Path, pathText)
 	}
 	b = append(append(append(b, '\n'), s.query...), '\n')
 	for i, f := range s.signed {
@@ -274,6 +275,7 @@ func (s *scratch) setCanonical(r *Request, e *envelope, form pathForm, host []by
 	}
 	b = append(append(append(b, '\n', '\n'), e.signedHeaders...), '\n')
 	s.canonical = append(b, e.payload...)
+	return ok
 }
 
 // appendValue appends a header value trimmed, each run of spaces as one. Line

@@ -2,8 +2,6 @@ package sigv4_test
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,10 +21,7 @@ const seedSignature = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9f
 // documentation says, by its own arithmetic. trailer is name, value …
 func encodeChunks(t testing.TB, kind sigv4.PayloadKind, object []byte, size int, trailer ...string) []byte {
 	t.Helper()
-	key := []byte("AWS4" + secretKey)
-	for _, part := range []string{day, region, "s3", "aws4_request"} {
-		key = hmacSum(key, part)
-	}
+	key := derived()
 	head := signedAt.Format("20060102T150405Z") + "\n" + day + "/" + region + "/s3/aws4_request\n"
 	previous := seedSignature
 	sign := func(first, rest string) string {
@@ -60,12 +55,6 @@ func encodeChunks(t testing.TB, kind sigv4.PayloadKind, object []byte, size int,
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()
-}
-
-func hmacSum(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
-	return h.Sum(nil)
 }
 
 func chunkConfig(kind sigv4.PayloadKind, object []byte, trailers ...string) sigv4.ChunkConfig {

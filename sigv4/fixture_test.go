@@ -3,9 +3,11 @@ package sigv4_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sort"
@@ -156,6 +158,29 @@ func splitURL(t testing.TB, signed string) (host, path, query string) {
 	}
 	path, query, _ = strings.Cut(rest[at:], "?")
 	return rest[:at], path, query
+}
+
+// signByHand signs a canonical request by the book and returns the value of the
+// Authorization header, for what neither signer would sign.
+func signByHand(signedHeaders, canonical string) string {
+	scope := day + "/" + region + "/s3/aws4_request"
+	sig := hmacSum(derived(), "AWS4-HMAC-SHA256\n"+signedAt.Format("20060102T150405Z")+"\n"+scope+"\n"+hexSum([]byte(canonical)))
+	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", accessKey, scope, signedHeaders, sig)
+}
+
+// derived is the signing key of the tests, derived by the book.
+func derived() []byte {
+	key := []byte("AWS4" + secretKey)
+	for _, part := range []string{day, region, "s3", "aws4_request"} {
+		key = hmacSum(key, part)
+	}
+	return key
+}
+
+func hmacSum(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
 }
 
 func asError(err error) *sigv4.Error {

@@ -163,7 +163,9 @@ func (v *Verifier) matches(s *scratch, r *Request, c *Claim, k *SigningKey) bool
 
 func (s *scratch) matches(r *Request, c *Claim, k *SigningKey, form pathForm, host []byte) bool {
 	e := c.envelope()
-	s.setCanonical(r, &e, form, host)
+	if !s.setCanonical(r, &e, form, host) {
+		return false
+	}
 	s.setToSign(&e)
 	want := k.sign(s.toSign)
 	return subtle.ConstantTimeCompare(want[:], c.Signature) == 1
