@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -189,7 +191,7 @@ func TestBodyDeadlines(t *testing.T) {
 					return err
 				}
 				<-pause
-				_, err := io.Copy(io.Discard, b)
+				_, err := io.Copy(io.Discard, iotest.OneByteReader(b))
 				return err
 			}),
 		})
@@ -241,6 +243,17 @@ func TestBodyInterruptOfFinishedLeavesNextAlone(t *testing.T) {
 	}
 }
 
+// waitsIn reports whether a goroutine waits for the network below a function.
+func waitsIn(function string) bool {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "[IO wait") && strings.Contains(stack, function) {
+			return true
+		}
+	}
+	return false
+}
+
 func TestBodyFence(t *testing.T) {
 	type result struct {
 		n   int
@@ -260,6 +273,7 @@ func TestBodyFence(t *testing.T) {
 					n, err := b.Read(make([]byte, 10))
 					stray <- result{n, err}
 				}()
+				eventually(t, "the reader to wait", func() bool { return waitsIn("(*Body).Read") })
 				if how == "by the handler" {
 					b.Finish()
 					select {

@@ -73,6 +73,7 @@ func TestShutdownFinishesTransfers(t *testing.T) {
 	c := f.dial()
 	c.send("PUT /k HTTP/1.1\r\nHost: s\r\nContent-Length: 10\r\n\r\nhello")
 	eventually(t, "the upload to run", func() bool { return f.metric("http_requests_in_flight") == 1 })
+	begun := time.Now()
 	done := shutdown(f, patience)
 	if got := idle.rest(); got != "" {
 		t.Errorf("idle connection: %q", got)
@@ -80,6 +81,9 @@ func TestShutdownFinishesTransfers(t *testing.T) {
 	// Reset or closed: either way it does not hold up the shutdown.
 	if n, err := silent.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("silent connection: %d, %v", n, err)
+	}
+	if d := time.Since(begun); d > 3*time.Second {
+		t.Errorf("connections without a request held out for %v", d)
 	}
 	select {
 	case err := <-done:

@@ -196,7 +196,7 @@ func TestLingerBytesAreBounded(t *testing.T) {
 func TestLingeringIsCapped(t *testing.T) {
 	f := start(t, server.Config{
 		Admit: refuseAll, Routes: routes(drain),
-		Limits: server.Limits{LingerTime: patience, MaxLingering: 2},
+		Limits: server.Limits{LingerTime: 3 * patience, MaxLingering: 2},
 	})
 	var held []*client
 	for range 4 {

@@ -304,7 +304,7 @@ func TestStalledDownload(t *testing.T) {
 }
 
 func TestSlowDownloadArrives(t *testing.T) {
-	const size = 12 << 20
+	const size = 6 << 20
 	for _, how := range []string{"file", "reader"} {
 		t.Run(how, func(t *testing.T) {
 			name, want := content(t, size)
@@ -337,7 +337,7 @@ func TestSlowDownloadArrives(t *testing.T) {
 			var got bytes.Buffer
 			for err == nil {
 				<-tick.C
-				_, err = io.CopyN(&got, resp.Body, 100<<10)
+				_, err = io.CopyN(&got, resp.Body, 20<<10)
 			}
 			if err != io.EOF || !bytes.Equal(got.Bytes(), want) {
 				t.Errorf("%d of %d bytes, %v", got.Len(), size, err)

@@ -1,0 +1,109 @@
+package s3api
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+	"sallyport/server"
+	"sallyport/server/auth"
+)
+
+// IDHeader is the response header for the listener's request id.
+const IDHeader = "x-amz-request-id"
+
+// Config is what an API is made of. Pipeline, Auth, Ledger, Region and Now are
+// required.
+type Config struct {
+	Pipeline *pipeline.Pipeline
+	Auth     *auth.Authenticator
+	// Ledger is only read: tenants for owner ids, buckets for their rules.
+	Ledger *registry.Ledger
+	Region string
+	// Domains are the host names, without port, below which the first labels
+	// name a bucket.
+	Domains []string
+	// CORSOrigins may use what a bucket has no rule of its own for.
+	CORSOrigins []string
+	// DebugSignatures shows a client what was signed when its signature does not
+	// match.
+	DebugSignatures bool
+	Log             *slog.Logger // nil discards
+	Now             func() time.Time
+}
+
+// API answers the S3 port. Its methods are safe for concurrent use and belong
+// into the fields of a server.Config that have their names.
+type API struct {
+	cfg      Config
+	pipeline *pipeline.Pipeline
+	ledger   *registry.Ledger
+	log      *slog.Logger
+	domains  []string // ".example.org": lower case, with a dot in front
+	hostID   string   // names this process in x-amz-id-2
+	requests sync.Pool
+}
+
+// New returns an API.
+func New(cfg Config) *API {
+	a := &API{cfg: cfg, pipeline: cfg.Pipeline, ledger: cfg.Ledger, log: cfg.Log}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range cfg.Domains {
+		a.domains = append(a.domains, "."+strings.ToLower(strings.Trim(d, ".")))
+	}
+	var id [24]byte
+	_, _ = rand.Read(id[:]) // never fails
+	a.hostID = base64.StdEncoding.EncodeToString(id[:])
+	a.requests.New = func() any { return new(request) }
+	return a
+}
+
+// requestKey is where a request is kept between Admit and its handler.
+type requestKey struct{}
+
+// Admit decides on a request's headers; see server.Config.
+func (a *API) Admit(ctx *fasthttp.RequestCtx) *server.Refusal {
+	r := a.requests.Get().(*request)
+	r.exchange = server.ExchangeOf(ctx)
+	if err := a.admit(ctx, r); err != nil {
+		refusal := a.refusal(ctx, r, err)
+		a.release(r)
+		return refusal
+	}
+	ctx.SetUserValue(requestKey{}, r)
+	return nil
+}
+
+// Routes sends everything to the handler that Admit chose.
+func (a *API) Routes(app *fiber.App) { app.Use(a.serve) }
+
+func (a *API) serve(c *fiber.Ctx) error {
+	ctx := c.Context()
+	r, ok := ctx.UserValue(requestKey{}).(*request)
+	if !ok {
+		return fiber.ErrInternalServerError // a listener without our Admit
+	}
+	defer a.release(r)
+	if err := r.route.handle(a, c, r); err != nil {
+		a.fail(ctx, r, err)
+	}
+	ctx.Response.Header.Set(hostIDHeader, a.hostID)
+	a.allowOrigin(ctx, r)
+	return nil
+}
+
+// release forgets a request. Nothing that outlives the handler may point to it.
+func (a *API) release(r *request) {
+	*r = request{}
+	a.requests.Put(r)
+}

@@ -1,0 +1,215 @@
+package s3api
+
+import (
+	"context"
+	"iter"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+	"sallyport/registry/policy"
+	"sallyport/server"
+	"sallyport/server/auth"
+	"sallyport/sigv4"
+)
+
+// request is one request on its way through both gates.
+type request struct {
+	target
+	route    *route
+	proof    auth.Proof
+	exchange *server.Exchange
+
+	upload *pipeline.PutTicket    // PUT on an upload URL
+	object *pipeline.ObjectTicket // PutObject
+}
+
+// background is the context of everything a request asks for. fasthttp's own is
+// used again for later requests, while what was asked for may still be under
+// way; transfers end by being cut.
+func background() context.Context { return context.Background() }
+
+func (r *request) actor() registry.Actor { return r.proof.Actor }
+
+// header returns a header by its lower-case name or, for x-amz-* in a presigned
+// request, the query parameter it was hoisted to.
+func (r *request) header(name string) string {
+	v, _ := r.proof.Claim.Value(&r.proof.Request, name)
+	return string(v)
+}
+
+// param returns a query parameter.
+func (r *request) param(name string) string {
+	v, _ := r.proof.Request.Param(name)
+	return string(v)
+}
+
+// amz yields every x-amz-* setting, name in lower case: headers and, in a
+// presigned request, what SDKs hoisted from there into the query.
+func (r *request) amz() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, f := range r.proof.Request.Header {
+			if !isAmz(f.Name) {
+				continue
+			}
+			if !yield(strings.ToLower(string(f.Name)), strings.TrimSpace(string(f.Value))) {
+				return
+			}
+		}
+		if r.proof.Claim.Kind != sigv4.QueryAuth {
+			return
+		}
+		for name, value := range r.proof.Request.Params() {
+			if isAmz(name) && !yield(strings.ToLower(string(name)), string(value)) {
+				return
+			}
+		}
+	}
+}
+
+// isAmz tells whether a name begins with x-amz-, in any case.
+func isAmz(name []byte) bool {
+	const prefix = "x-amz-"
+	return len(name) > len(prefix) && strings.EqualFold(string(name[:len(prefix)]), prefix)
+}
+
+// admit is the whole of the first gate.
+func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
+	if server.IsPreflight(ctx) {
+		r.route = &preflightRoute
+		r.exchange.Op = r.route.op
+		return nil
+	}
+	path, _ := auth.Target(ctx)
+	t, err := a.locate(ctx.Request.Header.Host(), path)
+	if err != nil {
+		return err
+	}
+	r.target = t
+	if r.level.reserved() {
+		return a.admitURL(ctx, r)
+	}
+	return a.admitS3(ctx, r, path)
+}
+
+// admitS3 is admit for requests signed with a user's key.
+func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
+	if err := a.cfg.Auth.S3(ctx, &r.proof); err != nil {
+		return err
+	}
+	who := r.actor()
+	r.exchange.Tenant, r.exchange.Principal, r.exchange.AccessKey = string(who.Tenant), string(who.Principal), who.Credential
+	// The host that was proved is the one that names a bucket. Behind a proxy it
+	// may be another than the one that came.
+	t, err := a.locate(r.proof.Claim.Host, path)
+	if err != nil {
+		return err
+	}
+	if t.level.reserved() {
+		return refuse(codeSignatureDoesNotMatch) // user keys never work there
+	}
+	r.target = t
+	r.exchange.Bucket, r.exchange.Key = string(r.bucket), r.key
+	if r.route, err = findRoute(r); err != nil {
+		return err
+	}
+	r.exchange.Op = r.route.op
+	if err := policy.Allow(who, r.route.action, ""); err != nil {
+		return err
+	}
+	if err := r.checkSettings(); err != nil {
+		return err
+	}
+	if err := a.checkOwner(r); err != nil {
+		return err
+	}
+	if r.route.admit != nil {
+		return r.route.admit(a, ctx, r)
+	}
+	return nil
+}
+
+// admitURL is admit for Sallyport's own URLs. Whatever is wrong with signature
+// or syntax gets one answer: a URL that was altered in any way.
+func (a *API) admitURL(ctx *fasthttp.RequestCtx, r *request) error {
+	r.route = urlRoute(string(ctx.Method()), r.level)
+	if err := a.cfg.Auth.URL(ctx, &r.proof); err != nil {
+		return alteredURL(err)
+	}
+	if r.route == nil {
+		return refuse(codeSignatureDoesNotMatch) // signed, for a method that no URL is issued for
+	}
+	r.exchange.Op = r.route.op
+	r.exchange.Tenant = string(r.proof.Tenant)
+	r.exchange.Grant = string(r.grant())
+	return r.route.admit(a, ctx, r)
+}
+
+// grant returns what a URL stands for.
+func (r *request) grant() registry.GrantID { return registry.GrantID(r.param(grantParam)) }
+
+// grantParam is the signed query parameter that carries the grant.
+const grantParam = "X-Sp-Grant"
+
+// checkSettings refuses settings that would change what the request means and
+// are not implemented: to ignore them would be to do something else.
+func (r *request) checkSettings() error {
+	if r.proof.Claim.Payload.Streaming() && !r.route.streams {
+		return refuse(codeNotImplemented)
+	}
+	for name, value := range r.amz() {
+		switch {
+		case name == "x-amz-acl":
+			if value != "private" && value != "bucket-owner-full-control" {
+				return refuse(codeAccessControlListNotSupported)
+			}
+		case name == "x-amz-storage-class":
+			if value != "STANDARD" {
+				return refuse(codeInvalidStorageClass)
+			}
+		case name == "x-amz-security-token":
+			return refuse(codeInvalidToken)
+		case name == "x-amz-bucket-object-lock-enabled" && strings.EqualFold(value, "false"):
+		default:
+			for _, prefix := range unsupportedSettings {
+				if strings.HasPrefix(name, prefix) {
+					return refuse(codeNotImplemented)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// unsupportedSettings are what x-amz-* names begin with that nobody here
+// understands and that nobody may ignore.
+var unsupportedSettings = []string{
+	"x-amz-copy-source", // also -range, -if-match …
+	"x-amz-server-side-encryption",
+	"x-amz-object-lock-",
+	"x-amz-bucket-object-lock-",
+	"x-amz-tagging",
+	"x-amz-website-redirect-location",
+	"x-amz-write-offset-bytes",
+	"x-amz-rename-source",
+	"x-amz-grant-",
+	"x-amz-if-match-",
+}
+
+// checkOwner holds x-amz-expected-bucket-owner against the tenant.
+func (a *API) checkOwner(r *request) error {
+	want := r.header("x-amz-expected-bucket-owner")
+	if want == "" {
+		return nil
+	}
+	owner, err := a.owner(r)
+	if err != nil {
+		return err
+	}
+	if want != owner.id {
+		return refuse(codeAccessDenied)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package s3api
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"sallyport/registry"
+	"sallyport/sigv4"
+)
+
+// level is what kind of thing a request's path and host name.
+type level int
+
+const (
+	serviceLevel level = iota // the list of buckets
+	bucketLevel
+	objectLevel
+	uploadURL // /_/uploads/{id}
+	objectURL // /_/objects/{id}
+	otherURL  // anything else below /_/
+)
+
+// reserved tells whether the level belongs to Sallyport's own URLs.
+func (l level) reserved() bool { return l >= uploadURL }
+
+// target is what a request is about.
+type target struct {
+	level  level
+	bucket registry.BucketName // decoded
+	key    string              // decoded
+	id     string              // of an upload or object URL, as it came
+	path   string              // as it came: for error answers; "" for reserved paths
+	hosted bool                // the bucket was in the host name
+}
+
+// maxKey is the longest key in bytes, as in S3.
+const maxKey = 1024
+
+// locate finds the target of a raw path on a host. The path is decoded once and
+// never normalised: "//" and ".." are parts of keys.
+func (a *API) locate(host, path []byte) (target, error) {
+	if len(path) == 0 || path[0] != '/' {
+		return target{}, refuse(codeInvalidURI)
+	}
+	rest := path[1:]
+	t := target{path: string(path)}
+	if bucket := a.hostBucket(string(host)); bucket != "" {
+		t.hosted, t.bucket = true, registry.BucketName(bucket)
+		return t, t.setKey(rest)
+	}
+	first, key, slash := bytes.Cut(rest, []byte{'/'})
+	switch {
+	case slash && string(first) == "_":
+		return locateURL(string(key)), nil
+	case len(rest) == 0:
+		return t, nil
+	}
+	bucket, err := sigv4.DecodePath(nil, first)
+	if err != nil || !utf8.Valid(bucket) {
+		return target{}, refuse(codeInvalidURI)
+	}
+	t.bucket = registry.BucketName(bucket)
+	return t, t.setKey(key)
+}
+
+// setKey sets the key from what follows the bucket in the path, and the level.
+func (t *target) setKey(raw []byte) error {
+	if len(raw) == 0 {
+		t.level = bucketLevel
+		return nil
+	}
+	t.level = objectLevel
+	key, err := sigv4.DecodePath(make([]byte, 0, len(raw)), raw)
+	switch {
+	case err != nil || !utf8.Valid(key):
+		return refuse(codeInvalidURI)
+	case len(key) > maxKey:
+		return refuse(codeKeyTooLong,
+			element{"Size", itoa(int64(len(key)))}, element{"MaxSizeAllowed", itoa(maxKey)})
+	}
+	t.key = string(key)
+	return nil
+}
+
+func locateURL(rest string) target {
+	kind, id, _ := strings.Cut(rest, "/")
+	switch kind {
+	case "uploads":
+		return target{level: uploadURL, id: id}
+	case "objects":
+		return target{level: objectURL, id: id}
+	}
+	return target{level: otherURL}
+}
+
+// hostBucket returns the bucket that a host names below one of the domains, ""
+// for a plain host.
+func (a *API) hostBucket(host string) string {
+	if len(a.domains) == 0 {
+		return ""
+	}
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		host = host[:i]
+	}
+	host = strings.ToLower(host)
+	for _, domain := range a.domains {
+		if bucket, ok := strings.CutSuffix(host, domain); ok && bucket != "" {
+			return bucket
+		}
+	}
+	return ""
+}
