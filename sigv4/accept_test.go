@@ -271,3 +271,17 @@ func TestVerifyDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// A folded header value is one line of the canonical request: a line end in it
+// cannot pass for another header.
+func TestFoldedHeader(t *testing.T) {
+	stamp := signedAt.Format("20060102T150405Z")
+	for value, ok := range map[string]bool{"a\n  b\r\n c": true, "a b c": true, "a\nb\nc:": false, "a bc": false} {
+		r := &sigv4.Request{Method: []byte("GET"), Path: []byte("/"), Header: fields("Host", "h", "My-Header", value,
+			"X-Amz-Date", stamp, "X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD", "Authorization",
+			signByHand("host;my-header;x-amz-date", "GET\n/\n\nhost:h\nmy-header:a b c\nx-amz-date:"+stamp+"\n\nhost;my-header;x-amz-date\nUNSIGNED-PAYLOAD"))}
+		if _, err := verify(testVerifier(), r); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
