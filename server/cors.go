@@ -72,20 +72,34 @@ func (r CORS) Preflight(ctx *fasthttp.RequestCtx) bool {
 // and reports whether the rule covers the request. Errors need it too, or the page
 // sees nothing but a failure.
 func (r CORS) Decorate(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
 	vary(ctx, fasthttp.HeaderOrigin)
+	fields := r.grant(&ctx.Request.Header)
+	for _, f := range fields {
+		ctx.Response.Header.Set(f.Name, f.Value)
+	}
+	return fields != nil
+}
+
+// Fields returns what Decorate would write, for a Refusal.
+func (r CORS) Fields(ctx *fasthttp.RequestCtx) []Field {
+	return append(r.grant(&ctx.Request.Header), Field{fasthttp.HeaderVary, fasthttp.HeaderOrigin})
+}
+
+// grant returns the headers that let the request's page read the answer; nil if it
+// may not.
+func (r CORS) grant(h *fasthttp.RequestHeader) []Field {
 	origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
 	if !ok || !slices.Contains(r.methods(), string(h.Method())) {
-		return false
+		return nil
 	}
-	resp := &ctx.Response.Header
-	resp.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
 	exposed := r.ExposeHeaders
 	if len(exposed) == 0 {
 		exposed = defaultExposed()
 	}
-	resp.Set(fasthttp.HeaderAccessControlExposeHeaders, strings.Join(exposed, ", "))
-	return true
+	return []Field{
+		{fasthttp.HeaderAccessControlAllowOrigin, origin},
+		{fasthttp.HeaderAccessControlExposeHeaders, strings.Join(exposed, ", ")},
+	}
 }
 
 // origin returns what to answer to an origin.

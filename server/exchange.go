@@ -29,6 +29,9 @@ type Exchange struct {
 
 	Tenant, Principal, AccessKey string
 	Upload, Object, Grant        string
+	// Bucket and Key are the client's own names: for access records, never for the
+	// access log.
+	Bucket, Key string
 
 	Status   int   // 499: the client left before there was an answer
 	BytesIn  int64 // body bytes read
@@ -49,7 +52,7 @@ func ExchangeOf(ctx *fasthttp.RequestCtx) *Exchange {
 // own makes the record independent of the request's buffers, which are reused once
 // the handler has returned. Op, Reason and Method are constants.
 func (e *Exchange) own() {
-	for _, s := range []*string{&e.Tenant, &e.Principal, &e.AccessKey, &e.Upload, &e.Object, &e.Grant} {
+	for _, s := range []*string{&e.Tenant, &e.Principal, &e.AccessKey, &e.Upload, &e.Object, &e.Grant, &e.Bucket, &e.Key} {
 		*s = strings.Clone(*s)
 	}
 }

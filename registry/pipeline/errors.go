@@ -32,6 +32,9 @@ var (
 	ErrNoSpace = errors.New("pipeline: not enough space left")
 	// ErrCut: what allowed the transfer was revoked or deleted meanwhile.
 	ErrCut = errors.New("pipeline: transfer was cut by a revocation")
+	// ErrUnavailable is blob's, for those who know the pipeline only: the store
+	// of bytes is slow, overloaded or away.
+	ErrUnavailable = blob.ErrUnavailable
 	// ErrBytesMissing: the ledger vouches for bytes that the store does not
 	// have.
 	ErrBytesMissing = errors.New("pipeline: bytes of the object are missing")

@@ -139,6 +139,11 @@ func (a *Authenticator) URL(ctx *fasthttp.RequestCtx, p *Proof) error {
 	if c.Kind != sigv4.QueryAuth {
 		return &sigv4.Error{Code: sigv4.MissingAuth}
 	}
+	if ctx.IsHead() {
+		// Who may get may ask what there is to get. S3's own URLs hold for the one
+		// method; ours are signed for GET and hold for both.
+		p.Request.Method = getMethod
+	}
 	key, err := a.cfg.Ledger.URLKey(context.Background(), string(c.AccessKey))
 	if err != nil {
 		return unknownKey(err)
@@ -157,6 +162,9 @@ func (a *Authenticator) URL(ctx *fasthttp.RequestCtx, p *Proof) error {
 	p.Tenant = key.Tenant
 	return nil
 }
+
+// getMethod is only read.
+var getMethod = []byte("GET")
 
 // CheckURLTime judges whether the URL that p proved has expired or comes from
 // the future.

@@ -24,6 +24,7 @@ type request struct {
 
 	upload *pipeline.PutTicket    // PUT on an upload URL
 	object *pipeline.ObjectTicket // PutObject
+	found  *pipeline.Found        // GET or HEAD on a download URL
 }
 
 // background is the context of everything a request asks for. fasthttp's own is

@@ -1,0 +1,100 @@
+package s3api
+
+import (
+	"crypto/sha256"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry/pipeline"
+	"sallyport/server"
+	"sallyport/sigv4"
+)
+
+// body returns the content of the request's body, without any framing.
+func (a *API) body(c *fiber.Ctx, r *request) (pipeline.Body, error) {
+	wire := server.BodyOf(c)
+	claim := &r.proof.Claim
+	if !claim.Payload.Streaming() {
+		return wire, nil
+	}
+	length, err := claim.DecodedLength(&r.proof.Request)
+	if err != nil {
+		return nil, err
+	}
+	cfg := sigv4.ChunkConfig{
+		Kind: claim.Payload, Key: r.proof.Key, Seed: claim.Signature, Time: claim.Time,
+		DecodedLength: length,
+	}
+	if claim.Payload != sigv4.PayloadStreamingSigned {
+		cfg.Trailers = r.proof.Request.TrailerNames()
+	}
+	return &chunkedBody{ChunkReader: sigv4.NewChunkReader(wire, cfg), wire: wire}, nil
+}
+
+// chunkedBody is the content of an aws-chunked body.
+type chunkedBody struct {
+	*sigv4.ChunkReader
+	wire *server.Body
+}
+
+var _ pipeline.TrailerBody = (*chunkedBody)(nil)
+
+// Interrupt implements pipeline.Body.
+func (b *chunkedBody) Interrupt() { b.wire.Interrupt() }
+
+// Trailer implements pipeline.TrailerBody.
+func (b *chunkedBody) Trailer(name string) (string, bool) {
+	for _, f := range b.Trailers() {
+		if string(f.Name) == name {
+			return string(f.Value), true
+		}
+	}
+	return "", false
+}
+
+// contentLength returns how long the content of the body is declared to be,
+// negative if it is not. It refuses a framed body that cannot hold what it
+// announces.
+func (r *request) contentLength(ctx *fasthttp.RequestCtx) (int64, error) {
+	wire := server.ContentLength(ctx)
+	if !r.proof.Claim.Payload.Streaming() {
+		return wire, nil
+	}
+	if wire == server.NoLength {
+		return -1, nil
+	}
+	n, err := r.proof.Claim.DecodedLength(&r.proof.Request)
+	if err == nil && wire >= 0 && wire <= n {
+		err = refuse(codeIncompleteBody)
+	}
+	return n, err
+}
+
+// maxDocument bounds an XML document in a request, in bytes: a thousand keys of
+// 1,024 bytes with escapes and elements.
+const maxDocument = 4 << 20
+
+// admitDocument is the admission of a request whose body is a small document.
+func (r *request) admitDocument(ctx *fasthttp.RequestCtx) error {
+	switch n := server.ContentLength(ctx); {
+	case n == server.Chunked:
+		return refuse(codeMissingContentLength)
+	case n > maxDocument:
+		return refuse(codeMessageTooLong)
+	}
+	return nil
+}
+
+// document reads a small body whole and holds it against what the signature
+// covers.
+func (r *request) document(c *fiber.Ctx) ([]byte, error) {
+	b, err := server.BodyOf(c).ReadAll(maxDocument)
+	if err != nil {
+		return nil, err
+	}
+	if want, ok := r.proof.Claim.SHA256(); ok && sha256.Sum256(b) != want {
+		return nil, refuse(codePayloadMismatch)
+	}
+	return b, nil
+}

@@ -1,0 +1,206 @@
+package s3api
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+	"sallyport/sigv4"
+)
+
+// maxMetadata is how many bytes of x-amz-meta-* names and values an object may
+// have, as in S3.
+const maxMetadata = 2 << 10
+
+const (
+	metadataPrefix = "x-amz-meta-"
+	checksumPrefix = "x-amz-checksum-"
+)
+
+// admitObject is PutObject's look at the headers.
+func (a *API) admitObject(ctx *fasthttp.RequestCtx, r *request) error {
+	declared, err := r.declared(ctx)
+	if err != nil {
+		return err
+	}
+	metadata, err := r.metadata()
+	if err != nil {
+		return err
+	}
+	conditions, err := r.writeConditions()
+	if err != nil {
+		return err
+	}
+	r.object, err = a.pipeline.AdmitObject(background(), r.actor(), pipeline.ObjectRequest{
+		Bucket: r.bucket, Key: r.key, Declared: declared, Metadata: metadata,
+		Headers: r.storedHeaders(), Conditions: conditions,
+	})
+	if errors.Is(err, registry.ErrNotFound) {
+		return refuse(codeNoSuchBucket)
+	}
+	return r.digestError(declared, err)
+}
+
+// putObject receives an object.
+func (a *API) putObject(c *fiber.Ctx, r *request) error {
+	body, err := a.body(c, r)
+	if err != nil {
+		return err
+	}
+	o, err := a.pipeline.PutObject(background(), r.object, body)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return a.missing(r) // the bucket went, or there is nothing for If-Match
+	case errors.Is(err, registry.ErrPrecondition):
+		return refuse(codePreconditionFailed, element{"Condition", r.writeCondition()})
+	case err != nil:
+		return err
+	}
+	r.exchange.Object = string(o.ID)
+	h := &c.Context().Response.Header
+	h.Set("ETag", quoted(o.ETag))
+	setChecksums(h, o.Checksums)
+	return nil
+}
+
+// declared is what the headers say about the body.
+func (r *request) declared(ctx *fasthttp.RequestCtx) (pipeline.Declared, error) {
+	d := pipeline.Declared{ContentType: r.header("content-type")}
+	var err error
+	if d.Length, err = r.contentLength(ctx); err != nil {
+		return d, err
+	}
+	claim := &r.proof.Claim
+	if claim.Payload == sigv4.PayloadHash {
+		d.PayloadSHA256 = string(claim.ContentSHA256)
+	}
+	if v, ok := r.proof.Request.HeaderValue("content-md5"); ok {
+		if d.ContentMD5 = string(v); d.ContentMD5 == "" {
+			return d, refuse(codeInvalidDigest)
+		}
+	}
+	for name, value := range r.amz() {
+		algorithm, ok := strings.CutPrefix(name, checksumPrefix)
+		if !ok || algorithm == "algorithm" || algorithm == "type" || algorithm == "mode" {
+			continue
+		}
+		if d.Checksums == nil {
+			d.Checksums = map[string]string{}
+		}
+		d.Checksums[algorithm] = value
+	}
+	d.Trailers = r.proof.Request.TrailerNames()
+	if len(d.Trailers) > 0 && !hasTrailer(claim.Payload) {
+		return d, say(codeInvalidRequest, "x-amz-trailer announces a trailer, and the payload is of a kind without one.")
+	}
+	return d, nil
+}
+
+func hasTrailer(k sigv4.PayloadKind) bool {
+	return k == sigv4.PayloadStreamingSignedTrailer || k == sigv4.PayloadStreamingUnsignedTrailer
+}
+
+// digestError says which header a malformed digest was in, and which digest was
+// wrong: S3 has a code of its own for Content-MD5.
+func (r *request) digestError(d pipeline.Declared, err error) error {
+	if errors.Is(err, pipeline.ErrInvalidDigest) && d.ContentMD5 != "" {
+		if sum, bad := base64.StdEncoding.Strict().DecodeString(d.ContentMD5); bad != nil || len(sum) != 16 {
+			return refuse(codeInvalidDigest)
+		}
+	}
+	return err
+}
+
+// metadata returns the x-amz-meta-* settings. Lines of one name are joined, as
+// HTTP has it.
+func (r *request) metadata() (map[string]string, error) {
+	var m map[string]string
+	size := 0
+	for name, value := range r.amz() {
+		name, ok := strings.CutPrefix(name, metadataPrefix)
+		if !ok || name == "" {
+			continue
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return nil, say(codeInvalidArgument, "Metadata is not UTF-8.")
+		}
+		if size += len(name) + len(value); size > maxMetadata {
+			return nil, refuse(codeMetadataTooLarge, element{"MaxSizeAllowed", itoa(maxMetadata)})
+		}
+		if m == nil {
+			m = map[string]string{}
+		}
+		if before, twice := m[name]; twice {
+			value = before + "," + value
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// kept are the headers of a write that come back with each read.
+var kept = [...]string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"}
+
+func (r *request) storedHeaders() map[string]string {
+	var m map[string]string
+	for _, name := range kept {
+		value := r.header(strings.ToLower(name))
+		if name == "Content-Encoding" {
+			value = withoutChunked(value)
+		}
+		if value == "" {
+			continue
+		}
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[name] = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	return m
+}
+
+// withoutChunked takes aws-chunked out of a Content-Encoding: it is about the
+// transfer, the rest about the content.
+func withoutChunked(encoding string) string {
+	if !strings.Contains(encoding, "aws-chunked") {
+		return encoding
+	}
+	var rest []string
+	for e := range strings.SplitSeq(encoding, ",") {
+		if e = strings.TrimSpace(e); e != "" && e != "aws-chunked" {
+			rest = append(rest, e)
+		}
+	}
+	return strings.Join(rest, ",")
+}
+
+// setChecksums shows the checksums of a whole object.
+func setChecksums(h *fasthttp.ResponseHeader, sums map[string]string) {
+	for algorithm, value := range sums {
+		h.Set(checksumPrefix+algorithm, value)
+	}
+	if len(sums) > 0 {
+		h.Set(checksumPrefix+"type", "FULL_OBJECT")
+	}
+}
+
+func quoted(etag string) string { return `"` + etag + `"` }
+
+// missing tells a missing key from a missing bucket. The ledger does not say,
+// because a key that is there needs no look at its bucket.
+func (a *API) missing(r *request) error {
+	_, err := a.ledger.Bucket(background(), r.actor().Tenant, r.bucket)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return refuse(codeNoSuchBucket)
+	case err != nil:
+		return err
+	}
+	return refuse(codeNoSuchKey)
+}

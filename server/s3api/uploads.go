@@ -1,0 +1,73 @@
+package s3api
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
+)
+
+// admitUpload decides on a PUT on an upload URL whose signature holds: the grant,
+// its expiry, the session, whether it was used or is in use, the length, and at
+// last the other headers.
+func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
+	r.exchange.Upload = r.id
+	declared, err := r.declared(ctx)
+	if err != nil {
+		return err
+	}
+	ticket, err := a.pipeline.AdmitPut(background(), pipeline.PutRequest{
+		Tenant: r.proof.Tenant, Upload: registry.UploadID(r.id), Grant: r.grant(),
+		RequestID: r.exchange.RequestID, Declared: declared,
+	})
+	if err != nil {
+		return r.digestError(declared, urlError(err))
+	}
+	// The grant has an expiry of its own, which came first. This one is that of
+	// the signature: it holds against a URL that was signed for longer, or dated
+	// ahead.
+	if err := a.cfg.Auth.CheckURLTime(ctx, &r.proof); err != nil {
+		return err
+	}
+	r.exchange.Principal, r.exchange.AccessKey = string(ticket.Grant.Principal), ticket.Grant.Credential
+	r.exchange.Object, r.exchange.Bucket = string(ticket.Upload.Object), string(ticket.Upload.Bucket)
+	// Signed as well, where the URL's signer did it right.
+	if declared.ContentType != ticket.Upload.ContentType {
+		return refuse(codeSignatureDoesNotMatch)
+	}
+	r.upload = ticket
+	return nil
+}
+
+// putUpload receives the bytes of a session.
+func (a *API) putUpload(c *fiber.Ctx, r *request) error {
+	body, err := a.body(c, r)
+	if err != nil {
+		return err
+	}
+	stored, err := a.pipeline.Receive(background(), r.upload, body)
+	if err != nil {
+		return urlError(err)
+	}
+	h := &c.Context().Response.Header
+	h.Set("ETag", quoted(stored.MD5))
+	setChecksums(h, stored.Checksums)
+	if sum, err := hex.DecodeString(stored.SHA256); err == nil {
+		setChecksums(h, map[string]string{"sha256": base64.StdEncoding.EncodeToString(sum)})
+	}
+	return nil
+}
+
+// urlError makes what is not there, or no longer, into what every URL without
+// force gets.
+func urlError(err error) error {
+	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrNotPublished) {
+		return &refused{code: codeAccessDenied, cause: err}
+	}
+	return err
+}

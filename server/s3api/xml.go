@@ -1,0 +1,102 @@
+package s3api
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Answers are written by hand: their shapes are few and fixed, and a list of a
+// thousand keys through reflection costs more than reading it from the ledger.
+
+const (
+	xmlType   = "application/xml"
+	namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+)
+
+// element is one element with text.
+type element struct{ name, value string }
+
+// document is an XML answer being written.
+type document struct {
+	b    []byte
+	root string
+}
+
+// newDocument begins a document. AWS puts its answers into a namespace, errors
+// excepted.
+func newDocument(root string) *document {
+	d := &document{b: make([]byte, 0, 1024), root: root}
+	d.b = append(d.b, `<?xml version="1.0" encoding="UTF-8"?>`+"\n<"...)
+	d.b = append(d.b, root...)
+	if root != "Error" {
+		d.b = append(d.b, ` xmlns="`+namespace+`"`...)
+	}
+	d.b = append(d.b, '>')
+	return d
+}
+
+// end closes the root and returns the document.
+func (d *document) end() []byte {
+	d.close(d.root)
+	return d.b
+}
+
+func (d *document) open(name string) { d.b = append(append(append(d.b, '<'), name...), '>') }
+
+func (d *document) close(name string) { d.b = append(append(append(d.b, "</"...), name...), '>') }
+
+// text writes one element.
+func (d *document) text(name, value string) {
+	d.open(name)
+	d.b = appendText(d.b, value)
+	d.close(name)
+}
+
+func (d *document) number(name string, n int64) {
+	d.open(name)
+	d.b = strconv.AppendInt(d.b, n, 10)
+	d.close(name)
+}
+
+func (d *document) flag(name string, v bool) {
+	d.open(name)
+	d.b = strconv.AppendBool(d.b, v)
+	d.close(name)
+}
+
+// appendText escapes text. What XML 1.0 cannot carry at all, not even escaped,
+// becomes U+FFFD (XML 1.0, section 2.2): clients that have such keys ask for
+// encoding-type=url.
+func appendText(b []byte, s string) []byte {
+	for _, c := range s {
+		switch {
+		case c == '&':
+			b = append(b, "&amp;"...)
+		case c == '<':
+			b = append(b, "&lt;"...)
+		case c == '>':
+			b = append(b, "&gt;"...)
+		case c == '"':
+			b = append(b, "&quot;"...)
+		case c == '\t' || c == '\n' || c == '\r':
+			b = append(b, "&#"...)
+			b = strconv.AppendInt(b, int64(c), 10)
+			b = append(b, ';')
+		case c < ' ' || c == 0xFFFE || c == 0xFFFF:
+			b = utf8.AppendRune(b, utf8.RuneError)
+		default:
+			b = utf8.AppendRune(b, c)
+		}
+	}
+	return b
+}
+
+// sendXML answers 200 with a document.
+func sendXML(ctx *fasthttp.RequestCtx, d *document) {
+	ctx.SetContentType(xmlType)
+	ctx.SetBody(d.end())
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
