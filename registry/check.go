@@ -87,6 +87,8 @@ func (c *checker) pair(u *Upload, o *Object) {
 	switch {
 	case o.Upload != u.ID:
 		c.report("object %s is not of upload %s", o.ID, u.ID)
+	case o.Size != u.Size:
+		c.report("upload %s has %d bytes and object %s %d", u.ID, u.Size, o.ID, o.Size)
 	case open != (o.State == ObjectPending):
 		c.report("upload %s is %s and object %s is %s", u.ID, u.State, o.ID, o.State)
 	case over && o.State != ObjectDeleted:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sallyport/registry"
+	"sallyport/registry/kv"
 	"sallyport/registry/kv/boltkv"
 )
 
@@ -21,7 +22,8 @@ type house struct {
 	*registry.Ledger
 	path string
 	time *wall
-	amy  registry.Actor // admin of acme
+	wrap func(kv.Store) kv.Store // nil, or what stands between ledger and store
+	amy  registry.Actor          // admin of acme
 }
 
 const (
@@ -93,8 +95,12 @@ func (h *house) open() {
 	h.Helper()
 	s, err := boltkv.Open(h.path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
 	h.must(err)
+	var store kv.Store = s
+	if h.wrap != nil {
+		store = h.wrap(s)
+	}
 	l, err := registry.Open(h.ctx(), registry.Config{
-		Store: s, RootKey: [32]byte{1, 2, 3}, Now: h.time.now, Elapsed: h.time.elapsed, AccessEvery: time.Hour,
+		Store: store, RootKey: [32]byte{1, 2, 3}, Now: h.time.now, Elapsed: h.time.elapsed, AccessEvery: time.Hour,
 	})
 	if err != nil {
 		_ = s.Close()

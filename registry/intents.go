@@ -201,7 +201,7 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 		if errors.Is(err, ErrNotFound) {
 			return false, nil
 		}
-		if err != nil || u.Staging == blob {
+		if err != nil || u.Staging == blob && u.State == UploadUploaded {
 			return err == nil, err
 		}
 		object = u.Object
@@ -221,7 +221,8 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 	return false, nil
 }
 
-// BlobRefs yields every key that a row refers to, in no particular order and
+// BlobRefs yields every key that a row refers to, and so must have bytes (or,
+// under a promotion, one of its two keys must), in no particular order and
 // possibly more than once; an error ends it. It reads a page at a time: what is
 // written meanwhile may be missed.
 func (l *Ledger) BlobRefs(ctx context.Context) iter.Seq2[BlobKey, error] {
@@ -262,7 +263,7 @@ func (l *Ledger) blobPage(ctx context.Context, table kv.Table, from []byte) (ref
 			if table == tUploads {
 				var u Upload
 				err := decode(table, value, &u)
-				if u.Staging != "" {
+				if u.State == UploadUploaded { // before, it is an intent
 					refs = append(refs, u.Staging)
 				}
 				return err

@@ -1,0 +1,66 @@
+package registry
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"sallyport/registry/kv"
+	"sallyport/registry/kv/boltkv"
+)
+
+func TestMigrationsAreOrdered(t *testing.T) {
+	for i, m := range migrations {
+		if m.version != uint64(i)+1 || m.what == "" || m.run == nil {
+			t.Errorf("line %d has version %d", i, m.version)
+		}
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	store, err := boltkv.Open(filepath.Join(t.TempDir(), "db"), boltkv.Options{Tables: ledgerTables, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	var ran []uint64
+	broken := errors.New("broken")
+	step := func(version uint64, err error) migration {
+		return migration{version, "test", func(tx kv.Tx) error {
+			ran = append(ran, version)
+			return errors.Join(err, tx.Put(tMeta, []byte{byte(version)}, nil))
+		}}
+	}
+	has := func(version byte) bool {
+		var found bool
+		err := store.View(t.Context(), func(tx kv.Tx) (err error) {
+			found, err = (&txn{Tx: tx}).has(tMeta, []byte{version})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	list := []migration{step(1, nil), step(2, nil), step(3, broken)}
+	if err := migrate(t.Context(), store, list); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if !has(1) || !has(2) || has(3) {
+		t.Error("a migration that failed left something, or one that did not left nothing")
+	}
+	ran = nil
+	list[2] = step(3, nil)
+	for range 2 {
+		if err := migrate(t.Context(), store, list); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(ran, []uint64{3}) {
+		t.Errorf("ran %v, want only the missing one, once", ran)
+	}
+	if err := migrate(t.Context(), store, list[:2]); !errors.Is(err, ErrSchema) {
+		t.Errorf("an older version opened a newer schema: %v", err)
+	}
+}

@@ -1,0 +1,484 @@
+package registry_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"sallyport/registry"
+)
+
+// world is what the ledger should hold, kept in plain maps.
+type world struct {
+	*house
+	random   *rand.Rand
+	uploads  map[registry.UploadID]*modelUpload
+	order    []registry.UploadID
+	objects  map[registry.ObjectID]*modelObject
+	shown    map[string]registry.ObjectID // bucket/key → published
+	claims   []registry.Claim
+	attempts []registry.Attempt
+	seq      uint64
+	dead     uint64 // intents of epochs before this one were condemned
+}
+
+type modelUpload struct {
+	state   registry.UploadState
+	attempt uint64
+	object  registry.ObjectID
+	expires time.Time
+	lease   time.Time
+	epoch   uint64
+}
+
+type modelObject struct {
+	state  registry.ObjectState
+	bucket registry.BucketName
+	key    string
+	seq    uint64
+	held   bool
+	claim  uint64 // the current claim's number, 0 for none
+	moving bool
+	buried bool
+}
+
+// TestSimulation plays random steps against the model, restarts in between,
+// and compares. A seed that fails is reproduced by its number.
+func TestSimulation(t *testing.T) {
+	seeds, steps := 8, 400
+	if testing.Short() {
+		seeds, steps = 2, 150
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := &world{
+				house: newHouse(t), random: rand.New(rand.NewPCG(uint64(seed), 7)),
+				uploads: make(map[registry.UploadID]*modelUpload), objects: make(map[registry.ObjectID]*modelObject),
+				shown: make(map[string]registry.ObjectID),
+			}
+			moves := []func(){
+				w.create, w.create, w.beginPut, w.beginPut, w.endPut, w.endPut, w.finalize, w.finalize, w.abort,
+				w.claimOne, w.claimOne, w.settleOne, w.settleOne, w.publishOne, w.publishOne, w.review,
+				w.putKey, w.putKey, w.deleteKey, w.deleteOne, w.wait, w.restart,
+			}
+			for i := range steps {
+				moves[w.random.IntN(len(moves))]()
+				if i%50 == 49 {
+					w.compare()
+				}
+			}
+			w.compare()
+		})
+	}
+}
+
+// agree fails unless the ledger's refusal is the model's.
+func (w *world) agree(what string, err, want error) {
+	w.Helper()
+	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
+		w.Fatalf("%s: got %v, the model says %v", what, err, want)
+	}
+}
+
+func (w *world) anyUpload() (registry.UploadID, *modelUpload) {
+	if len(w.order) == 0 {
+		return "upl_none", nil
+	}
+	id := w.order[len(w.order)-1-w.random.IntN(min(len(w.order), 12))]
+	return id, w.uploads[id]
+}
+
+func (w *world) anyObject() (registry.ObjectID, *modelObject) {
+	ids := make([]registry.ObjectID, 0, len(w.objects))
+	for id := range w.objects {
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return "obj_none", nil
+	}
+	slices.Sort(ids)
+	id := ids[w.random.IntN(len(ids))]
+	return id, w.objects[id]
+}
+
+func (w *world) create() {
+	b := w.begin()
+	w.order = append(w.order, b.Upload.ID)
+	w.uploads[b.Upload.ID] = &modelUpload{state: registry.UploadCreated, object: b.Object.ID, expires: b.Upload.ExpiresAt}
+	w.objects[b.Object.ID] = &modelObject{state: registry.ObjectPending, bucket: files, key: string(b.Object.ID)}
+}
+
+func (w *world) holds(u *modelUpload) bool {
+	return u.state == registry.UploadUploading && u.epoch == w.Epoch() && w.Now().Before(u.lease)
+}
+
+// refusal is the model's word on an upload that wants bytes.
+func (w *world) refusal(u *modelUpload) error {
+	switch {
+	case u == nil:
+		return registry.ErrNotFound
+	case u.state == registry.UploadExpired:
+		return registry.ErrUploadExpired
+	case u.state == registry.UploadAborted:
+		return registry.ErrUploadAborted
+	case u.state == registry.UploadFinalized:
+		return registry.ErrUploadFinalized
+	case !w.Now().Before(u.expires) && !w.holds(u):
+		return registry.ErrUploadExpired
+	case u.state == registry.UploadUploaded:
+		return registry.ErrUploadAlreadyReceived
+	case w.holds(u):
+		return registry.ErrUploadInProgress
+	}
+	return nil
+}
+
+func (w *world) beginPut() {
+	id, u := w.anyUpload()
+	want := w.refusal(u)
+	a, err := w.BeginPut(w.ctx(), w.amy, acme, id, "")
+	w.agree("begin put", err, want)
+	if err == nil {
+		u.state, u.epoch, u.lease = registry.UploadUploading, w.Epoch(), w.Now().Add(time.Minute)
+		u.attempt++
+		w.attempts = append(w.attempts, a)
+	}
+}
+
+// endPut ends some attempt, which may long have lost its turn.
+func (w *world) endPut() {
+	if len(w.attempts) == 0 {
+		return
+	}
+	i := w.random.IntN(len(w.attempts))
+	a := w.attempts[i]
+	w.attempts = slices.Delete(w.attempts, i, i+1)
+	u := w.uploads[a.Upload.ID]
+	current := u.state == registry.UploadUploading && u.attempt == a.Number
+	if w.random.IntN(3) == 0 {
+		w.must(w.FailPut(w.ctx(), a, "test"))
+		if current {
+			u.state = registry.UploadCreated
+		}
+		return
+	}
+	_, err := w.CompletePut(w.ctx(), a, stored("hello"))
+	if !current || a.Epoch < w.dead {
+		w.agree("complete put", err, registry.ErrFenced)
+		w.must(w.FailPut(w.ctx(), a, "fenced"))
+		if current {
+			u.state = registry.UploadCreated
+		}
+		return
+	}
+	w.agree("complete put", err, nil)
+	u.state = registry.UploadUploaded
+}
+
+func (w *world) finalize() {
+	id, u := w.anyUpload()
+	_, err := w.Finalize(w.ctx(), w.amy, acme, id, "")
+	switch {
+	case u == nil:
+		w.agree("finalize", err, registry.ErrNotFound)
+	case u.state == registry.UploadFinalized:
+		w.agree("finalize", err, nil)
+	case u.state == registry.UploadUploaded && w.Now().Before(u.expires):
+		w.agree("finalize", err, nil)
+		w.seq++
+		u.state = registry.UploadFinalized
+		o := w.objects[u.object]
+		o.state, o.seq = registry.ObjectQuarantined, w.seq
+	case u.state == registry.UploadUploaded, u.state == registry.UploadExpired:
+		w.agree("finalize", err, registry.ErrUploadExpired)
+	case u.state == registry.UploadAborted:
+		w.agree("finalize", err, registry.ErrUploadAborted)
+	default:
+		w.agree("finalize", err, registry.ErrUploadNotReceived)
+	}
+}
+
+func (w *world) abort() {
+	id, u := w.anyUpload()
+	err := w.AbortUpload(w.ctx(), w.amy, acme, id)
+	switch {
+	case u == nil:
+		w.agree("abort", err, registry.ErrNotFound)
+	case u.state == registry.UploadFinalized:
+		w.agree("abort", err, registry.ErrUploadFinalized)
+	case u.state == registry.UploadExpired:
+		w.agree("abort", err, registry.ErrUploadExpired)
+	default:
+		w.agree("abort", err, nil)
+		u.state = registry.UploadAborted
+		w.objects[u.object].state = registry.ObjectDeleted
+	}
+}
+
+func (w *world) claimOne() {
+	c, err := w.ClaimScan(w.ctx(), "w", time.Minute)
+	due := false
+	for _, o := range w.objects {
+		due = due || o.state == registry.ObjectQuarantined && !o.held
+	}
+	if err != nil {
+		if due {
+			w.Fatalf("nothing to claim (%v), the model has some", err)
+		}
+		return
+	}
+	o := w.objects[c.Object.ID]
+	if o.held || o.state != registry.ObjectQuarantined && o.state != registry.ObjectScanning || o.moving {
+		w.Fatalf("claimed an object that is %s, held %v, moving %v", o.state, o.held, o.moving)
+	}
+	o.state, o.claim = registry.ObjectScanning, c.Number
+	w.claims = append(w.claims, c)
+}
+
+// settleOne ends some claim, which may long be another's.
+func (w *world) settleOne() {
+	if len(w.claims) == 0 {
+		return
+	}
+	i := w.random.IntN(len(w.claims))
+	c := w.claims[i]
+	w.claims = slices.Delete(w.claims, i, i+1)
+	o := w.objects[c.Object.ID]
+	current := o.state == registry.ObjectScanning && o.claim == c.Number && !o.moving
+	if w.random.IntN(5) == 0 {
+		err := w.PauseScan(w.ctx(), c)
+		if !current {
+			w.agree("pause", err, registry.ErrFenced)
+			return
+		}
+		w.agree("pause", err, nil)
+		o.state = registry.ObjectQuarantined
+		return
+	}
+	results := []registry.VerdictResult{
+		registry.VerdictClean, registry.VerdictClean, registry.VerdictClean, registry.VerdictInfected, registry.VerdictIncomplete,
+	}
+	v := registry.Verdict{Result: results[w.random.IntN(len(results))]}
+	_, err := w.SettleScan(w.ctx(), c, v, "")
+	if !current {
+		w.agree("settle", err, registry.ErrFenced)
+		return
+	}
+	w.agree("settle", err, nil)
+	switch v.Result {
+	case registry.VerdictInfected:
+		o.state = registry.ObjectRejected
+	case registry.VerdictIncomplete:
+		o.state, o.held = registry.ObjectQuarantined, true
+	case registry.VerdictClean:
+		if c.Object.Upload != "" {
+			o.moving = true // from staging
+			return
+		}
+		w.show(c.Object.ID, o)
+	}
+}
+
+func (w *world) publishOne() {
+	list, err := w.Promoting(w.ctx(), 1000)
+	w.must(err)
+	moving := 0
+	for _, o := range w.objects {
+		if o.moving {
+			moving++
+		}
+	}
+	if len(list) != moving {
+		w.Fatalf("%d objects are promoting, the model has %d", len(list), moving)
+	}
+	if len(list) == 0 {
+		return
+	}
+	id := list[w.random.IntN(len(list))].ID
+	_, err = w.Publish(w.ctx(), acme, id)
+	w.must(err)
+	o := w.objects[id]
+	o.moving = false
+	if o.state == registry.ObjectScanning {
+		w.show(id, o)
+	}
+}
+
+// show publishes in the model: everything accepted before for the key goes.
+func (w *world) show(id registry.ObjectID, o *modelObject) {
+	w.supersede(o.bucket, o.key, o.seq)
+	o.state = registry.ObjectPublished
+	w.shown[string(o.bucket)+"/"+o.key] = id
+}
+
+func (w *world) supersede(bucket registry.BucketName, key string, seq uint64) {
+	for _, o := range w.objects {
+		if o.bucket != bucket || o.key != key || o.seq >= seq || o.state == registry.ObjectPending {
+			continue
+		}
+		switch o.state {
+		case registry.ObjectRejected:
+			o.buried = true
+		case registry.ObjectPublished:
+			delete(w.shown, string(bucket)+"/"+key)
+			fallthrough
+		default:
+			o.state, o.held = registry.ObjectDeleted, false
+		}
+	}
+}
+
+func (w *world) review() {
+	id, o := w.anyObject()
+	d := registry.Release
+	if w.random.IntN(2) == 0 {
+		d = registry.RejectObject
+	}
+	_, err := w.Review(w.ctx(), w.amy, id, d, "test")
+	if o == nil {
+		w.agree("review", err, registry.ErrNotFound)
+		return
+	}
+	held := o.state == registry.ObjectQuarantined && o.held
+	switch {
+	case d == registry.Release && (held || o.state == registry.ObjectRejected):
+		if top, ok := w.shown[string(o.bucket)+"/"+o.key]; o.buried || ok && w.objects[top].seq > o.seq {
+			w.agree("release", err, registry.ErrConflict)
+			return
+		}
+		w.agree("release", err, nil)
+		o.held = false
+		row, err := w.Object(w.ctx(), acme, id)
+		w.must(err)
+		o.moving = len(row.Targets) > 0
+		w.show(id, o)
+	case d == registry.RejectObject && (held || o.state == registry.ObjectPublished):
+		w.agree("reject", err, nil)
+		if o.state == registry.ObjectPublished {
+			delete(w.shown, string(o.bucket)+"/"+o.key)
+		}
+		o.state, o.held = registry.ObjectRejected, false
+	default:
+		w.agree("review", err, registry.ErrConflict)
+	}
+}
+
+var someKeys = []string{"a", "b", "b/c"}
+
+func (w *world) putKey() {
+	bucket := []registry.BucketName{files, direct}[w.random.IntN(2)]
+	key := someKeys[w.random.IntN(len(someKeys))]
+	o := w.put(bucket, key, fmt.Sprint(w.seq))
+	w.seq++
+	m := &modelObject{state: registry.ObjectQuarantined, bucket: bucket, key: key, seq: w.seq}
+	w.objects[o.ID] = m
+	if bucket == direct {
+		w.show(o.ID, m)
+	}
+}
+
+func (w *world) deleteKey() {
+	bucket := []registry.BucketName{files, direct}[w.random.IntN(2)]
+	key := someKeys[w.random.IntN(len(someKeys))]
+	_, err := w.DeleteKeys(w.ctx(), w.amy, acme, bucket, []string{key})
+	w.must(err)
+	w.seq++
+	w.supersede(bucket, key, w.seq)
+}
+
+func (w *world) deleteOne() {
+	id, o := w.anyObject()
+	err := w.DeleteObject(w.ctx(), w.amy, acme, id)
+	if o == nil {
+		w.agree("delete", err, registry.ErrNotFound)
+		return
+	}
+	w.agree("delete", err, nil)
+	switch o.state {
+	case registry.ObjectDeleted:
+		return
+	case registry.ObjectPending:
+		for _, u := range w.uploads {
+			if u.object == id {
+				u.state = registry.UploadAborted
+			}
+		}
+	default:
+		w.supersede(o.bucket, o.key, o.seq)
+	}
+	if w.shown[string(o.bucket)+"/"+o.key] == id {
+		delete(w.shown, string(o.bucket)+"/"+o.key)
+	}
+	o.state, o.held = registry.ObjectDeleted, false
+}
+
+func (w *world) wait() {
+	w.time.pass([]time.Duration{time.Second, 40 * time.Second, 50 * time.Minute}[w.random.IntN(3)])
+	_, err := w.ExpireDue(w.ctx(), 1000)
+	w.must(err)
+	for _, u := range w.uploads {
+		open := u.state == registry.UploadCreated || u.state == registry.UploadUploading || u.state == registry.UploadUploaded
+		if open && !w.Now().Before(u.expires) && !w.holds(u) {
+			u.state = registry.UploadExpired
+			w.objects[u.object].state = registry.ObjectDeleted
+		}
+	}
+}
+
+func (w *world) restart() {
+	if w.random.IntN(2) == 0 {
+		w.reopen()
+	} else {
+		w.crash()
+	}
+	if w.random.IntN(2) == 0 {
+		_, err := w.CondemnDeadIntents(w.ctx(), 10_000)
+		w.must(err)
+		w.dead = w.Epoch()
+	}
+	list, err := w.Garbage(w.ctx(), 0, 5)
+	w.must(err)
+	for _, g := range list {
+		w.must(w.GarbageGone(w.ctx(), []uint64{g.Seq}))
+	}
+}
+
+func (w *world) compare() {
+	w.Helper()
+	for id, u := range w.uploads {
+		got, err := w.Upload(w.ctx(), acme, id)
+		w.must(err)
+		if got.State != u.state || got.Attempt != u.attempt {
+			w.Fatalf("upload %s is %s (attempt %d), the model says %s (%d)", id, got.State, got.Attempt, u.state, u.attempt)
+		}
+	}
+	for id, o := range w.objects {
+		got, err := w.Object(w.ctx(), acme, id)
+		w.must(err)
+		if got.State != o.state || got.Held != o.held || got.Overtaken != o.buried || len(got.Targets) > 0 != o.moving {
+			w.Fatalf("object %s is %s (held %v, overtaken %v), the model says %+v", id, got.State, got.Held, got.Overtaken, *o)
+		}
+	}
+	for _, bucket := range []registry.BucketName{files, direct} {
+		page, err := w.List(w.ctx(), acme, bucket, registry.ListQuery{Max: 1000})
+		w.must(err)
+		want := 0
+		for name := range w.shown {
+			if len(name) > len(bucket) && name[:len(bucket)+1] == string(bucket)+"/" {
+				want++
+			}
+		}
+		if len(page.Entries) != want {
+			w.Fatalf("%s lists %q, the model has %d", bucket, keysOf(page), want)
+		}
+		for _, e := range page.Entries {
+			if w.shown[string(bucket)+"/"+e.Key] != e.Object {
+				w.Fatalf("%s/%s shows %s", bucket, e.Key, e.Object)
+			}
+		}
+	}
+	w.must(w.Check(w.ctx()))
+}
