@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
+	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sallyport/registry"
+	"sallyport/registry/blob/blobtest"
 	"sallyport/registry/pipeline"
+	"sallyport/registry/policy"
 )
 
 func TestGoldenPath(t *testing.T) {
@@ -124,13 +130,87 @@ func TestDirectPutConditions(t *testing.T) {
 	req := pipeline.ObjectRequest{
 		Bucket: "photos", Key: "k", Declared: pipeline.Declared{Length: int64(len(text))},
 		Conditions: registry.Conditions{IfNoneMatch: "*"}}
-	for i, want := range []error{nil, registry.ErrPrecondition} {
+	var tickets []*pipeline.ObjectTicket
+	for range 2 {
 		ticket, err := r.AdmitObject(t.Context(), admin, req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.PutObject(t.Context(), ticket, bodyOf(text)); !errors.Is(err, want) {
+		tickets = append(tickets, ticket)
+	}
+	for i, want := range []error{nil, registry.ErrPrecondition} {
+		if _, err := r.PutObject(t.Context(), tickets[i], bodyOf(text)); !errors.Is(err, want) {
 			t.Errorf("put %d: %v, want %v", i, err, want)
+		}
+	}
+	if _, err := r.AdmitObject(t.Context(), admin, req); !errors.Is(err, registry.ErrPrecondition) {
+		t.Errorf("admission: %v, want ErrPrecondition before the body", err)
+	}
+	req.Key = strings.Repeat("k", 1025)
+	if _, err := r.AdmitObject(t.Context(), admin, req); !errors.Is(err, policy.ErrInvalid) {
+		t.Errorf("long key: %v, want ErrInvalid", err)
+	}
+}
+
+// Invariant 11: memory does not grow with the size of a body.
+func TestMemoryDoesNotGrowWithTheBody(t *testing.T) {
+	r := newRig(t)
+	const size = 64 << 20
+	b := r.begin(size)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := r.putBody(t.Context(), putRequest(b, size), bodyFrom(blobtest.Bytes(1, size))); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d MiB allocated for a body of %d", n>>20, size>>20)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	r := newRig(t)
+	reg := prometheus.NewPedanticRegistry()
+	for _, c := range append(r.Metrics(), r.worker.Metrics()...) {
+		if err := reg.Register(c); err != nil {
+			t.Error(err)
+		}
+	}
+	b := r.published(text)
+	if err := r.put(b, text); err == nil {
+		t.Fatal("a url was good twice")
+	}
+	if _, err := r.read(b.Object.ID); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	n := float64(len(text))
+	for name, want := range map[string]float64{
+		"urls_issued_total put":        1,
+		"transfers_total put ok":       1,
+		"transfers_total get ok":       1,
+		"refusals_total put finalized": 1,
+		"transfer_bytes_total in":      n,
+		"transfer_bytes_total out":     n,
+		"promotions_total ok":          1,
+		"scans_total clean":            1,
+		"transfers_running":            0,
+	} {
+		if v, ok := got[name]; !ok && want > 0 || v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
 		}
 	}
 }

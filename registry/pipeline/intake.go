@@ -47,7 +47,8 @@ type intake struct {
 	want expected
 	size int64 // declared, bytes
 
-	md5    hash.Hash
+	md5    hash.Hash // to be read after close
+	lane   *lane     // hashes md5; nil: nobody does it for us
 	sha256 hash.Hash
 	extra  hash.Hash // of want.checksum, unless sha256 does
 	head   []byte    // nil unless wanted
@@ -55,8 +56,10 @@ type intake struct {
 	err    error // sticky
 }
 
-func newIntake(body Body, want expected, size int64) *intake {
+// newIntake returns an intake that must be closed after its last Read.
+func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
 	in := &intake{body: body, want: want, size: size, md5: md5.New(), sha256: sha256.New()}
+	in.lane = ls.take(in.md5, size)
 	switch want.checksum {
 	case "crc32":
 		in.extra = crc32.NewIEEE()
@@ -103,12 +106,25 @@ func (in *intake) hash(p []byte) {
 	if in.extra != nil {
 		in.extra.Write(p)
 	}
-	in.md5.Write(p)
+	if in.lane != nil {
+		in.lane.write(p)
+	} else {
+		in.md5.Write(p)
+	}
+}
+
+// close lets the lane go. The digests can be read then, and no more be written.
+func (in *intake) close() {
+	if in.lane != nil {
+		in.lane.finish()
+		in.lane = nil
+	}
 }
 
 // verify compares the digests of a body that is as long as declared; of another
 // one, its length is what is wrong.
 func (in *intake) verify() error {
+	in.close()
 	sha := in.sha256.Sum(nil)
 	switch {
 	case in.want.payload != nil && !bytes.Equal(sha, in.want.payload):

@@ -31,8 +31,9 @@ type ObjectTicket struct {
 }
 
 // AdmitObject decides from the headers whether a write can succeed. The refusals
-// come in this order: rights, bucket, length, type and size, digests, space. The
-// conditions are looked at when the write commits.
+// come in this order: rights, bucket, key, length, type and size, digests, space,
+// and If-None-Match for a key that is plainly taken. What counts of the conditions
+// is what they find when the write commits.
 func (p *Pipeline) AdmitObject(ctx context.Context, actor registry.Actor, req ObjectRequest) (*ObjectTicket, error) {
 	t, err := p.admitObject(ctx, actor, req)
 	if err != nil {
@@ -47,6 +48,9 @@ func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req Ob
 	}
 	bucket, err := p.ledger.Bucket(ctx, actor.Tenant, req.Bucket)
 	if err != nil {
+		return nil, err
+	}
+	if err := policy.Key(req.Key); err != nil {
 		return nil, err
 	}
 	if req.Declared.Length < 0 {
@@ -64,6 +68,14 @@ func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req Ob
 	}
 	if err := p.space(req.Declared.Length); err != nil {
 		return nil, err
+	}
+	if req.Conditions.IfNoneMatch == "*" {
+		switch _, err := p.ledger.Named(ctx, actor.Tenant, req.Bucket, req.Key); {
+		case err == nil:
+			return nil, registry.ErrPrecondition
+		case !errors.Is(err, registry.ErrNotFound):
+			return nil, err
+		}
 	}
 	return &ObjectTicket{actor: actor, req: req, bucket: bucket, want: want}, nil
 }
@@ -106,7 +118,8 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 	}()
 
 	size := t.req.Declared.Length
-	in := newIntake(body, t.want, size)
+	in := newIntake(body, t.want, size, &p.lanes)
+	defer in.close()
 	if p.cfg.Detect != nil {
 		in.keepHead()
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"log/slog"
+	"runtime"
 	"time"
 
 	"sallyport/registry"
@@ -53,6 +54,7 @@ type Pipeline struct {
 	log       *slog.Logger
 	transfers transfers
 	keys      keyGuard
+	lanes     lanes
 	promoting inFlight[registry.ObjectID]
 	nudge     chan struct{} // wakes the sweep of Run
 	queued    func()        // see OnQueued
@@ -84,10 +86,12 @@ func New(cfg Config) *Pipeline {
 	if cfg.Promoters == 0 {
 		cfg.Promoters = 4
 	}
-	return &Pipeline{
+	p := &Pipeline{
 		cfg: cfg, ledger: cfg.Ledger, limits: cfg.Limits, log: cfg.Log,
 		nudge: make(chan struct{}, 1), queued: func() {}, m: newMetrics(),
 	}
+	p.lanes.free.Store(int64(runtime.GOMAXPROCS(0)))
+	return p
 }
 
 // OnQueued sets what to call, without blocking, when an object was queued for

@@ -78,19 +78,23 @@ const batch = 256
 // PromoteAll finishes the promotions that are under way. It returns what failed,
 // joined, and the next call tries that again.
 func (p *Pipeline) PromoteAll(ctx context.Context) error {
-	objects, err := p.ledger.Promoting(ctx, batch)
-	if err != nil {
-		return fmt.Errorf("promote: %w", err)
+	for {
+		objects, err := p.ledger.Promoting(ctx, batch)
+		if err != nil {
+			return fmt.Errorf("promote: %w", err)
+		}
+		errs := make([]error, len(objects))
+		var g errgroup.Group
+		g.SetLimit(p.cfg.Promoters)
+		for i, o := range objects {
+			g.Go(func() error {
+				errs[i] = p.promote(ctx, o)
+				return nil
+			})
+		}
+		_ = g.Wait() // the functions return nil
+		if err := errors.Join(errs...); err != nil || len(objects) < batch {
+			return err
+		}
 	}
-	errs := make([]error, len(objects))
-	var g errgroup.Group
-	g.SetLimit(p.cfg.Promoters)
-	for i, o := range objects {
-		g.Go(func() error {
-			errs[i] = p.promote(ctx, o)
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions return nil
-	return errors.Join(errs...)
 }

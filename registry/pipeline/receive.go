@@ -174,7 +174,8 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	stop := p.keepTurn(ctx, cancel, a)
 	defer stop()
 
-	in := newIntake(body, t.want, t.Upload.Size)
+	in := newIntake(body, t.want, t.Upload.Size, &p.lanes)
+	defer in.close()
 	if _, err = p.cfg.Blobs.Put(ctx, blob.Key(a.Blob), in, t.Upload.Size); err != nil {
 		p.failed("put", err)
 		p.unsure(a.Blob, err)

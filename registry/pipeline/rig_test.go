@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -151,6 +152,12 @@ func (r *rig) settled() {
 	}
 	if err := r.ledger.Check(r.ctx()); err != nil {
 		r.tb.Error(err)
+	}
+	if free := r.FreeLanes(); free != runtime.GOMAXPROCS(0) {
+		r.tb.Errorf("%d lanes are free of %d", free, runtime.GOMAXPROCS(0))
+	}
+	if n := r.Running(); n != 0 {
+		r.tb.Errorf("%d transfers stand in the table", n)
 	}
 	running := r.running()
 	refs := map[registry.BlobKey]bool{}

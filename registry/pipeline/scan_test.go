@@ -257,6 +257,11 @@ func TestReadersFollowAPromotion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			early, err := r.Content(t.Context(), claim)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer early.Close()
 			r.blobs.Inject(blobtest.Fault{Op: blobtest.Move, When: when, Nth: 1})
 			if err := r.Settle(t.Context(), claim, registry.Verdict{Result: registry.VerdictClean}, "text/plain"); err != nil {
 				t.Fatal(err)
@@ -270,6 +275,9 @@ func TestReadersFollowAPromotion(t *testing.T) {
 			}
 			if err := r.PromoteAll(t.Context()); err != nil {
 				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(early); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("a reader from before: %q, %v", got, err)
 			}
 			if got, err := contentOf(r, claim.Object); err != nil || !bytes.Equal(got, text) {
 				t.Errorf("by the old row: %q, %v", got, err)

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"sallyport/registry"
 	"sallyport/registry/blob"
 )
 
@@ -109,7 +108,7 @@ func (p *Pipeline) every(ctx context.Context, what string, period time.Duration,
 			case <-time.After(settleDown):
 			}
 		}
-		if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, registry.ErrClockJumped) {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, what+" failed, it will be tried again", "err", err)
 		}
 	}

@@ -186,6 +186,20 @@ func TestDirectBucketsTakeAnyLabel(t *testing.T) {
 	}
 }
 
+func TestKey(t *testing.T) {
+	for key, ok := range map[string]bool{
+		"":                        false,
+		"\xff":                    false,
+		strings.Repeat("x", 1025): false,
+		strings.Repeat("x", 1024): true,
+		"/../a//b/\x00 ü":         true,
+	} {
+		if err := policy.Key(key); (err == nil) != ok || err != nil && !errors.Is(err, policy.ErrInvalid) {
+			t.Errorf("%q: %v, allowed should be %t", key, err, ok)
+		}
+	}
+}
+
 func TestFilename(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"":                              false,

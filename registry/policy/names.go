@@ -9,6 +9,19 @@ import (
 // MaxFilename is the longest file name in bytes: what a file system takes.
 const MaxFilename = 255
 
+// MaxKey is the longest S3 key in bytes, see
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
+const MaxKey = 1024
+
+// Key returns ErrInvalid unless key is 1 to MaxKey bytes of UTF-8. Everything
+// else is allowed: a key is a name and never a path.
+func Key(key string) error {
+	if key == "" || len(key) > MaxKey || !utf8.ValidString(key) {
+		return fmt.Errorf("%w: a key is 1 to %d bytes of UTF-8", ErrInvalid, MaxKey)
+	}
+	return nil
+}
+
 // Filename returns ErrInvalid unless name can be shown to people and sent in a
 // Content-Disposition: 1 to MaxFilename bytes of UTF-8, neither "." nor "..",
 // without path separators, control characters, line separators or characters

@@ -1,0 +1,74 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"sallyport/registry"
+	"sallyport/registry/blob/blobtest"
+	"sallyport/registry/pipeline"
+)
+
+// BenchmarkPutObject is a whole write through the pipeline: reserve, hash, store,
+// commit. The ledger does not flush here (the rig's NoSync): the bytes do.
+func BenchmarkPutObject(b *testing.B) {
+	for _, size := range []int64{4 << 10, 1 << 20, 64 << 20} {
+		for _, clients := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%dKiB/%dx", size>>10, clients), func(b *testing.B) {
+				r := newRig(b)
+				r.bucket("bench")
+				b.SetBytes(size)
+				b.SetParallelism(max(1, clients/2)) // of two cores
+				b.ResetTimer()
+				work := func() {
+					t, err := r.AdmitObject(r.ctx(), admin, pipeline.ObjectRequest{
+						Bucket: "bench", Key: "k", Declared: pipeline.Declared{Length: size, ContentType: "text/plain"}})
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					if _, err := r.PutObject(r.ctx(), t, bodyFrom(io.LimitReader(blobtest.Bytes(1, size), size))); err != nil {
+						b.Error(err)
+					}
+				}
+				if clients == 1 {
+					for range b.N {
+						work()
+					}
+				} else {
+					b.RunParallel(func(pb *testing.PB) {
+						for pb.Next() {
+							work()
+						}
+					})
+				}
+				b.StopTimer()
+				if err := r.Sweep(b.Context()); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	r := newRig(b)
+	r.bucket("bench")
+	if _, err := r.putKey("bench", "k", make([]byte, 4<<10)); err != nil {
+		b.Fatal(err)
+	}
+	reader := admin
+	reader.Roles = []registry.Role{registry.RoleReader}
+	for b.Loop() {
+		f, err := r.FindKey(b.Context(), reader, "bench", "k")
+		if err != nil {
+			b.Fatal(err)
+		}
+		rd, err := f.Open(b.Context(), 0, -1, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rd.Close()
+	}
+}
