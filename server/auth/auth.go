@@ -3,6 +3,8 @@ package auth
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,8 +24,9 @@ var (
 	ErrUnknownKey = errors.New("access key is not known")
 	// ErrUnauthenticated: no credential, or a bearer token that is not one.
 	ErrUnauthenticated = errors.New("not authenticated")
-	// ErrBearerNotHere: a bearer token in a place where it must not travel.
-	ErrBearerNotHere = errors.New("bearer token over plain HTTP")
+	// ErrBodyFirst: the signature covers the hash of a body and no header gives
+	// it. The body has to be read before anything is proved.
+	ErrBodyFirst = errors.New("signature covers a body whose hash was not sent")
 )
 
 // Config is what an Authenticator needs.
@@ -108,15 +111,22 @@ func (a *Authenticator) userKey(ctx *fasthttp.RequestCtx, p *Proof) error {
 	if err != nil {
 		return unknownKey(err)
 	}
-	p.Key, err = a.keys.Get(c.AccessKey, c.Date, c.Region, cred.Generation, secretOf(cred.Secret))
-	if err != nil {
-		return err
-	}
 	v := &a.direct
 	if a.viaProxy(ctx) {
 		v = &a.proxied
 	}
-	if err := v.Verify(&p.Request, c, p.Key); err != nil {
+	// Before a key is derived: that costs more than all of these together.
+	if err := v.CheckScope(c); err != nil {
+		return err
+	}
+	if err := v.CheckTime(c); err != nil {
+		return err
+	}
+	p.Key, err = a.keys.Get(c.AccessKey, c.Date, c.Region, cred.Generation, secretOf(cred.Secret))
+	if err != nil {
+		return err
+	}
+	if err := v.CheckSignature(&p.Request, c, p.Key); err != nil {
 		return err
 	}
 	p.Tenant = cred.Tenant
@@ -148,12 +158,12 @@ func (a *Authenticator) URL(ctx *fasthttp.RequestCtx, p *Proof) error {
 	if err != nil {
 		return unknownKey(err)
 	}
-	p.Key, err = a.urlKeys.Get(c.AccessKey, c.Date, c.Region, key.Generation, secretOf(key.Secret))
-	if err != nil {
-		return err
-	}
 	v := a.urlVerifier(ctx)
 	if err := v.CheckScope(c); err != nil {
+		return err
+	}
+	p.Key, err = a.urlKeys.Get(c.AccessKey, c.Date, c.Region, key.Generation, secretOf(key.Secret))
+	if err != nil {
 		return err
 	}
 	if err := v.CheckSignature(&p.Request, c, p.Key); err != nil {
@@ -218,14 +228,26 @@ func (a *Authenticator) Token(ctx *fasthttp.RequestCtx, secret string) (registry
 
 // Header proves a request of the control port by header signature of a user
 // key. The signature covers the hash of the body; the caller compares the two
-// when it has read it (Claim.SHA256).
+// when it has read it (Claim.SHA256). A request without x-amz-content-sha256,
+// as curl before version 8 makes them, is ErrBodyFirst: Body goes on from here.
 func (a *Authenticator) Header(ctx *fasthttp.RequestCtx, p *Proof) error {
 	if err := p.read(ctx); err != nil {
 		return err
 	}
-	if p.Claim.Kind != sigv4.HeaderAuth {
+	switch {
+	case p.Claim.Kind != sigv4.HeaderAuth:
 		return ErrUnauthenticated
+	case p.Claim.Payload == sigv4.PayloadAbsent:
+		return ErrBodyFirst
 	}
+	return a.userKey(ctx, p)
+}
+
+// Body proves a request for which Header returned ErrBodyFirst, by its body. It
+// may be tried with more than one.
+func (a *Authenticator) Body(ctx *fasthttp.RequestCtx, p *Proof, body []byte) error {
+	sum := sha256.Sum256(body)
+	p.Claim.ContentSHA256 = hex.AppendEncode(nil, sum[:])
 	return a.userKey(ctx, p)
 }
 

@@ -6,27 +6,21 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
-	"sallyport/server"
 )
+
+const plainText = "text/plain; charset=utf-8"
 
 // readAudit answers with JSON lines, each exactly the bytes of a leaf: what is
 // hashed into the tree is what is read here. An operator sees the whole log,
 // an auditor the leaves of its tenant.
 func readAudit(k *call) error {
-	q, err := k.query("after", "limit")
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
-	p, err := page(q)
+	from, err := k.following()
 	if err != nil {
 		return err
-	}
-	from, given, err := number(q, "after")
-	if err != nil {
-		return err
-	}
-	if given {
-		from++
 	}
 	leaves, err := k.cfg.Pipeline.Audit(k.context(), k.actor, from, p.Limit)
 	if err != nil {
@@ -36,7 +30,8 @@ func readAudit(k *call) error {
 	for _, leaf := range leaves {
 		lines = append(append(lines, leaf.Bytes...), '\n')
 	}
-	return k.text("application/x-ndjson", lines)
+	k.render(fasthttp.StatusOK, "application/x-ndjson", lines)
+	return nil
 }
 
 func auditCheckpoint(k *call) error {
@@ -44,24 +39,22 @@ func auditCheckpoint(k *call) error {
 	if err != nil {
 		return err
 	}
-	return k.text("text/plain; charset=utf-8", head)
+	k.render(fasthttp.StatusOK, plainText, head)
+	return nil
 }
 
 // auditKey is for anybody with a credential: it is a public key.
 func auditKey(k *call) error {
-	return k.text("text/plain; charset=utf-8", []byte(k.cfg.Ledger.VerifierKey()+"\n"))
+	k.render(fasthttp.StatusOK, plainText, []byte(k.cfg.Ledger.VerifierKey()+"\n"))
+	return nil
 }
 
 func auditProof(k *call) error {
-	q, err := k.query("seq", "size")
+	seq, haveSeq, err := k.number("seq")
 	if err != nil {
 		return err
 	}
-	seq, haveSeq, err := number(q, "seq")
-	if err != nil {
-		return err
-	}
-	size, haveSize, err := number(q, "size")
+	size, haveSize, err := k.number("size")
 	if err != nil {
 		return err
 	}
@@ -81,15 +74,4 @@ func auditProof(k *call) error {
 		out.Hashes = []registry.Hash{}
 	}
 	return k.json(fasthttp.StatusOK, out)
-}
-
-// text renders something that is not JSON.
-func (k *call) text(contentType string, body []byte) error {
-	k.ctx.SetContentType(contentType)
-	if k.ctx.IsHead() {
-		server.SendHead(k.c, int64(len(body)))
-		return nil
-	}
-	k.ctx.SetBody(body)
-	return nil
 }

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -24,10 +26,18 @@ type tokenBody struct {
 	TTL   duration        `json:"ttl"`
 }
 
-func me(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
+// knownRoles refuses what is no role; whether it is the caller's to give is
+// policy's to say.
+func knownRoles(roles []registry.Role) error {
+	for _, r := range roles {
+		if !slices.Contains(registry.Roles, r) {
+			return fmt.Errorf("%w: a role is one of %v", errInvalid, registry.Roles)
+		}
 	}
+	return nil
+}
+
+func me(k *call) error {
 	t, err := k.cfg.Ledger.Tenant(k.context(), k.actor.Tenant)
 	if err != nil {
 		return err
@@ -53,7 +63,7 @@ func tenantRowOf(t registry.Tenant) tenantRow {
 
 func createTenant(k *call) error {
 	var in tenantBody
-	if err := k.decode(&in, false); err != nil {
+	if err := k.decode(&in); err != nil {
 		return err
 	}
 	t, err := k.cfg.Pipeline.CreateTenant(k.context(), k.actor, in.Name)
@@ -64,11 +74,7 @@ func createTenant(k *call) error {
 }
 
 func listTenants(k *call) error {
-	q, err := k.query("limit", "cursor")
-	if err != nil {
-		return err
-	}
-	p, err := page(q)
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
@@ -87,6 +93,9 @@ func listTenants(k *call) error {
 }
 
 func suspendTenant(k *call) error {
+	if err := k.decode(&struct{}{}); err != nil {
+		return err
+	}
 	if err := k.cfg.Pipeline.SuspendTenant(k.context(), k.actor, registry.TenantName(k.id)); err != nil {
 		return err
 	}
@@ -94,6 +103,9 @@ func suspendTenant(k *call) error {
 }
 
 func resumeTenant(k *call) error {
+	if err := k.decode(&struct{}{}); err != nil {
+		return err
+	}
 	if err := k.cfg.Pipeline.ResumeTenant(k.context(), k.actor, registry.TenantName(k.id)); err != nil {
 		return err
 	}
@@ -123,7 +135,10 @@ func keyRowOf(a registry.AccessKey, secret registry.Secret) keyRow {
 
 func createKey(k *call) error {
 	var in keyBody
-	if err := k.decode(&in, false); err != nil {
+	if err := k.decode(&in); err != nil {
+		return err
+	}
+	if err := knownRoles(in.Roles); err != nil {
 		return err
 	}
 	a, secret, err := k.cfg.Pipeline.CreateKey(k.context(), k.actor, registry.NewKey{Tenant: in.Tenant, Principal: in.Principal, Roles: in.Roles})
@@ -134,11 +149,7 @@ func createKey(k *call) error {
 }
 
 func listKeys(k *call) error {
-	q, err := k.query("limit", "cursor")
-	if err != nil {
-		return err
-	}
-	p, err := page(q)
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
@@ -179,7 +190,10 @@ func tokenRowOf(t registry.Token, secret registry.Secret) tokenRow {
 
 func createToken(k *call) error {
 	var in tokenBody
-	if err := k.decode(&in, false); err != nil {
+	if err := k.decode(&in); err != nil {
+		return err
+	}
+	if err := knownRoles(in.Roles); err != nil {
 		return err
 	}
 	t, secret, err := k.cfg.Pipeline.CreateToken(k.context(), k.actor, registry.NewToken{Name: in.Name, Roles: in.Roles, TTL: time.Duration(in.TTL)})
@@ -190,11 +204,7 @@ func createToken(k *call) error {
 }
 
 func listTokens(k *call) error {
-	q, err := k.query("limit", "cursor")
-	if err != nil {
-		return err
-	}
-	p, err := page(q)
+	p, err := k.page()
 	if err != nil {
 		return err
 	}

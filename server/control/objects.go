@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -66,16 +67,12 @@ var objectStates = []registry.ObjectState{
 }
 
 func listObjects(k *call) error {
-	q, err := k.query("profile", "state", "limit", "cursor")
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
-	p, err := page(q)
-	if err != nil {
-		return err
-	}
-	f := registry.ObjectFilter{Bucket: registry.BucketName(q["profile"]), State: registry.ObjectState(q["state"])}
-	if f.State != "" && !slices.Contains(objectStates, f.State) {
+	f := registry.ObjectFilter{Bucket: registry.BucketName(k.query["profile"]), State: registry.ObjectState(k.query["state"])}
+	if _, given := k.query["state"]; given && !slices.Contains(objectStates, f.State) {
 		return fmt.Errorf("%w: unknown state", errInvalid)
 	}
 	list, next, err := k.cfg.Pipeline.Objects(k.context(), k.actor, f, p)
@@ -93,9 +90,6 @@ func listObjects(k *call) error {
 }
 
 func getObject(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	o, err := k.cfg.Pipeline.Object(k.context(), k.actor, registry.ObjectID(k.id))
 	if err != nil {
 		return err
@@ -104,9 +98,6 @@ func getObject(k *call) error {
 }
 
 func deleteObject(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	if err := k.cfg.Pipeline.Delete(k.context(), k.actor, registry.ObjectID(k.id)); err != nil {
 		return err
 	}
@@ -114,19 +105,13 @@ func deleteObject(k *call) error {
 }
 
 func downloadURL(k *call) error {
-	q, err := k.query("ttl", "disposition")
-	if err != nil {
-		return err
-	}
-	if d, ok := q["disposition"]; ok && d != string(registry.Attachment) {
+	if d, ok := k.query["disposition"]; ok && d != string(registry.Attachment) {
 		return fmt.Errorf("%w: disposition is attachment", errInvalid)
 	}
-	seconds, given, err := number(q, "ttl")
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: ttl is a number of seconds", policy.ErrInvalidTTL)
-	case given && (seconds == 0 || seconds > uint64((24*time.Hour)/time.Second)):
-		return fmt.Errorf("%w: ttl is out of range", policy.ErrInvalidTTL)
+	seconds, given, err := k.number("ttl")
+	const day = uint64(24 * time.Hour / time.Second) // more than any policy allows, and no overflow
+	if err != nil || given && (seconds == 0 || seconds > day) {
+		return fmt.Errorf("%w: ttl is a number of seconds, within the profile's bounds", policy.ErrInvalidTTL)
 	}
 	g, o, err := k.cfg.Pipeline.IssueGet(k.context(), k.actor, registry.ObjectID(k.id), registry.Attachment, time.Duration(seconds)*time.Second)
 	if err != nil {
@@ -150,30 +135,33 @@ func downloadURL(k *call) error {
 // getContent sends a published object's bytes, labelled as what they were found
 // to be and never to be displayed.
 func getContent(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	found, err := k.cfg.Pipeline.FindObject(k.context(), k.actor, registry.ObjectID(k.id))
 	if err != nil {
 		return err
 	}
-	safeHeaders(k.ctx, found.Object)
 	if k.ctx.IsHead() {
+		safeHeaders(k.ctx, found.Object)
 		server.SendHead(k.c, found.Object.Size)
 		return nil
 	}
 	r, err := found.Open(k.context(), 0, -1, server.Cut(k.c))
 	if err != nil {
-		k.ctx.Response.Header.Reset()
 		return err
 	}
-	if f, off, n, ok := r.File(); ok {
-		return server.SendFile(k.c, f, off, n, func(sent int64, err error) {
-			_ = r.Sent(sent, err) // what it returns is for whoever is still to answer
-			_ = r.Close()         // a file that was only read
-		})
+	f, off, n, ok := r.File()
+	if !ok {
+		safeHeaders(k.ctx, found.Object)
+		server.SendReader(k.c, r, r.Len(), nil)
+		return nil
 	}
-	server.SendReader(k.c, r, r.Len(), nil)
+	err = server.SendFile(k.c, f, off, n, func(sent int64, err error) {
+		_ = r.Sent(sent, err) // what it returns is for whoever is still to answer
+		_ = r.Close()         // a file that was only read
+	})
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	safeHeaders(k.ctx, found.Object)
 	return nil
 }
 
@@ -221,20 +209,13 @@ func attachment(filename string) string {
 }
 
 func timeline(k *call) error {
-	q, err := k.query("after", "limit")
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
-	p, err := page(q)
+	from, err := k.following()
 	if err != nil {
 		return err
-	}
-	from, given, err := number(q, "after")
-	if err != nil {
-		return err
-	}
-	if given {
-		from++
 	}
 	events, err := k.cfg.Pipeline.Timeline(k.context(), k.actor, registry.ObjectID(k.id), from, p.Limit)
 	if err != nil {
@@ -250,9 +231,6 @@ func timeline(k *call) error {
 }
 
 func revokeURL(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	if err := k.cfg.Pipeline.RevokeURL(k.context(), k.actor, registry.GrantID(k.id)); err != nil {
 		return err
 	}

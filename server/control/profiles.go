@@ -52,9 +52,6 @@ func profileRowOf(b registry.Bucket) profileRow {
 }
 
 func listProfiles(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	list, err := k.cfg.Pipeline.Profiles(k.context(), k.actor)
 	if err != nil {
 		return err
@@ -78,7 +75,7 @@ func getProfile(k *call) error {
 
 func putProfile(k *call) error {
 	var in profileBody
-	if err := k.decode(&in, false); err != nil {
+	if err := k.decode(&in); err != nil {
 		return err
 	}
 	if in.Intake == "" {

@@ -1,11 +1,12 @@
 package control
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -55,17 +56,18 @@ type uploadRow struct {
 	ContentType      string                 `json:"content_type"`
 	Size             int64                  `json:"size"`
 	Received         int64                  `json:"received"`
-	SHA256           *string                `json:"sha256"`
+	SHA256           *string                `json:"sha256"` // of what was received
 	Profile          registry.BucketName    `json:"profile"`
 	Principal        registry.PrincipalName `json:"principal"`
 	URLID            registry.GrantID       `json:"url_id,omitempty"`
 	CreatedAt        string                 `json:"created_at"`
+	URLExpiresAt     string                 `json:"url_expires_at,omitempty"` // of one session only, not in lists
 	SessionExpiresAt string                 `json:"session_expires_at"`
 }
 
-// shown is the session's state at this moment: one whose time is up is expired
+// stateNow is the session's state at this moment: one whose time is up is expired
 // before the sweep gets to it, unless an attempt still holds the turn.
-func shown(u registry.Upload, now time.Time) registry.UploadState {
+func stateNow(u registry.Upload, now time.Time) registry.UploadState {
 	waiting := u.State == registry.UploadCreated || u.State == registry.UploadUploaded
 	if waiting && !now.Before(u.ExpiresAt) {
 		return registry.UploadExpired
@@ -75,7 +77,7 @@ func shown(u registry.Upload, now time.Time) registry.UploadState {
 
 func (k *call) uploadRow(u registry.Upload) uploadRow {
 	row := uploadRow{
-		UploadID: u.ID, ObjectID: u.Object, State: shown(u, k.cfg.Ledger.Now()), Filename: u.Filename,
+		UploadID: u.ID, ObjectID: u.Object, State: stateNow(u, k.cfg.Ledger.Now()), Filename: u.Filename,
 		ContentType: u.ContentType, Size: u.Size, Profile: u.Bucket, Principal: u.Principal, URLID: u.Grant,
 		CreatedAt: stamp(u.CreatedAt), SessionExpiresAt: stamp(u.ExpiresAt),
 	}
@@ -86,11 +88,8 @@ func (k *call) uploadRow(u registry.Upload) uploadRow {
 }
 
 func createUpload(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	var in createUploadBody
-	if err := k.decode(&in, false); err != nil {
+	if err := k.decode(&in); err != nil {
 		return err
 	}
 	switch {
@@ -139,15 +138,17 @@ const maxIdempotencyKey = 255
 // idempotency reads the Idempotency-Key. The fingerprint is that of the body as
 // it was sent: a repeat is a repeat to the byte.
 func (k *call) idempotency() (registry.Idempotency, error) {
-	key := k.ctx.Request.Header.Peek("Idempotency-Key")
-	if len(key) == 0 {
+	keys := k.ctx.Request.Header.PeekAll("Idempotency-Key")
+	if len(keys) == 0 {
 		return registry.Idempotency{}, nil
 	}
-	if len(key) > maxIdempotencyKey {
-		return registry.Idempotency{}, fmt.Errorf("%w: Idempotency-Key is at most %d bytes", errInvalid, maxIdempotencyKey)
+	key := string(keys[0])
+	unprintable := strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' })
+	if len(keys) > 1 || key == "" || len(key) > maxIdempotencyKey || unprintable {
+		return registry.Idempotency{}, fmt.Errorf("%w: Idempotency-Key is 1 to %d printable characters", errInvalid, maxIdempotencyKey)
 	}
 	sum := sha256.Sum256(k.body)
-	return registry.Idempotency{Key: string(key), Fingerprint: hex.EncodeToString(sum[:])}, nil
+	return registry.Idempotency{Key: key, Fingerprint: hex.EncodeToString(sum[:])}, nil
 }
 
 // putURL signs the URL that a grant stands for. It is signed for the moment of
@@ -164,7 +165,6 @@ func (k *call) putURL(u registry.Upload, g registry.Grant) (putURL, error) {
 		headers["x-amz-checksum-sha256"] = b64
 		signed = append(signed, sigv4.Param{Name: "x-amz-checksum-sha256", Value: b64})
 	}
-	headers["Content-Length"] = strconv.FormatInt(u.Size, 10)
 	url, err := k.sign("PUT", "/_/uploads/"+string(u.ID), g, signed)
 	if err != nil {
 		return putURL{}, err
@@ -175,19 +175,20 @@ func (k *call) putURL(u registry.Upload, g registry.Grant) (putURL, error) {
 	}, nil
 }
 
-// sign makes the URL of a grant.
+// sign makes the URL of a grant. Signatures count whole seconds: the URL begins
+// at the first one after the grant's issue and ends with or just after the grant,
+// whose own expiry is the exact one.
 func (k *call) sign(method, path string, g registry.Grant, headers []sigv4.Param) (string, error) {
 	key, err := k.cfg.Ledger.SigningURLKey(k.context(), g.Tenant)
 	if err != nil {
 		return "", fmt.Errorf("sign url: %w", err)
 	}
-	at := g.IssuedAt.UTC().Truncate(time.Second)
+	at := g.IssuedAt.UTC().Add(time.Second - 1).Truncate(time.Second)
 	derived, err := k.cfg.Auth.Key(key, at)
 	if err != nil {
 		return "", fmt.Errorf("sign url: %w", err)
 	}
-	// Whole seconds, rounded up: the grant's own expiry is the exact one.
-	life := (g.ExpiresAt.Sub(at) + time.Second - 1).Truncate(time.Second)
+	life := max(time.Second, (g.ExpiresAt.Sub(at) + time.Second - 1).Truncate(time.Second))
 	url, err := sigv4.PresignURL(make([]byte, 0, 512), &sigv4.Presign{
 		Method: method, URL: k.cfg.S3URL, Path: path, Headers: headers,
 		Query: []sigv4.Param{{Name: "X-Sp-Grant", Value: string(g.ID)}}, Time: at, Expires: life,
@@ -196,11 +197,7 @@ func (k *call) sign(method, path string, g registry.Grant, headers []sigv4.Param
 }
 
 func listUploads(k *call) error {
-	q, err := k.query("limit", "cursor")
-	if err != nil {
-		return err
-	}
-	p, err := page(q)
+	p, err := k.page()
 	if err != nil {
 		return err
 	}
@@ -219,20 +216,20 @@ func listUploads(k *call) error {
 }
 
 func getUpload(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	u, err := k.cfg.Pipeline.Upload(k.context(), k.actor, registry.UploadID(k.id))
 	if err != nil {
 		return err
 	}
-	return k.json(fasthttp.StatusOK, k.uploadRow(u))
+	row := k.uploadRow(u)
+	g, err := k.cfg.Ledger.Grant(k.context(), u.Tenant, u.Grant)
+	if err != nil {
+		return fmt.Errorf("grant of %s: %w", u.ID, err)
+	}
+	row.URLExpiresAt = stamp(g.ExpiresAt)
+	return k.json(fasthttp.StatusOK, row)
 }
 
 func abortUpload(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	if err := k.cfg.Pipeline.Abort(k.context(), k.actor, registry.UploadID(k.id)); err != nil {
 		return err
 	}
@@ -240,11 +237,8 @@ func abortUpload(k *call) error {
 }
 
 func reissueUpload(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	var in reissueBody
-	if err := k.decode(&in, true); err != nil {
+	if err := k.decode(&in); err != nil {
 		return err
 	}
 	g, u, err := k.cfg.Pipeline.ReissuePut(k.context(), k.actor, registry.UploadID(k.id), time.Duration(in.TTL))
@@ -259,23 +253,35 @@ func reissueUpload(k *call) error {
 	return k.json(fasthttp.StatusOK, out)
 }
 
-// admitContent looks at everything that the header of a body for a session can
-// be refused for.
-func admitContent(k *call) error {
+// checksums are the algorithms of the x-amz-checksum-* headers.
+var checksums = []string{"crc32", "crc32c", "crc64nvme", "sha1", "sha256"}
+
+// declared is what the header says of an object's bytes.
+func (k *call) declared() pipeline.Declared {
+	h := &k.ctx.Request.Header
 	d := pipeline.Declared{
 		Length:      server.ContentLength(k.ctx),
-		ContentType: string(k.ctx.Request.Header.ContentType()),
-		ContentMD5:  string(k.ctx.Request.Header.Peek("Content-MD5")),
+		ContentType: string(h.ContentType()),
+		ContentMD5:  string(h.Peek("Content-MD5")),
+		Checksums:   map[string]string{},
+	}
+	for _, algorithm := range checksums {
+		if v := h.Peek("x-amz-checksum-" + algorithm); len(v) > 0 {
+			d.Checksums[algorithm] = string(v)
+		}
 	}
 	if k.proof != nil {
-		if k.proof.Claim.Payload.Streaming() {
-			return fmt.Errorf("%w: aws-chunked bodies belong to the S3 port", errInvalid)
-		}
 		if sum, ok := k.proof.Claim.SHA256(); ok {
 			d.PayloadSHA256 = hex.EncodeToString(sum[:])
 		}
 	}
-	t, err := k.cfg.Pipeline.AdmitContent(k.context(), k.actor, registry.UploadID(k.id), d)
+	return d
+}
+
+// admitContent looks at everything that the header of a body for a session can
+// be refused for.
+func (k *call) admitContent() error {
+	t, err := k.cfg.Pipeline.AdmitContent(k.context(), k.actor, registry.UploadID(k.id), k.declared())
 	if err != nil {
 		return err
 	}
@@ -283,12 +289,23 @@ func admitContent(k *call) error {
 	return nil
 }
 
+// inMemory is a body that was read already.
+type inMemory struct{ *bytes.Reader }
+
+// Interrupt has nothing to interrupt: no read waits.
+func (inMemory) Interrupt() {}
+
 func putContent(k *call) error {
-	stored, err := k.cfg.Pipeline.Receive(k.context(), k.ticket, server.BodyOf(k.c))
+	var body pipeline.Body = server.BodyOf(k.c)
+	if k.unproved {
+		body = inMemory{bytes.NewReader(k.body)}
+	}
+	stored, err := k.cfg.Pipeline.Receive(k.context(), k.ticket, body)
 	if err != nil {
 		return err
 	}
 	u := k.ticket.Upload
+	server.ExchangeOf(k.ctx).Object = string(u.Object)
 	return k.json(fasthttp.StatusOK, struct {
 		UploadID registry.UploadID    `json:"upload_id"`
 		ObjectID registry.ObjectID    `json:"object_id"`
@@ -300,11 +317,8 @@ func putContent(k *call) error {
 }
 
 func finalizeUpload(k *call) error {
-	if _, err := k.query(); err != nil {
-		return err
-	}
 	var in finalizeBody
-	if err := k.decode(&in, true); err != nil {
+	if err := k.decode(&in); err != nil {
 		return err
 	}
 	if err := digest(in.SHA256); err != nil {
