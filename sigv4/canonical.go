@@ -11,9 +11,10 @@ import (
 type scratch struct {
 	canonical []byte
 	toSign    []byte
-	arena     []byte  // normalised query names and values, one after the other
+	arena     []byte  // "name=value&" for each parameter, normalised, as it came
 	params    []param // into arena
-	query     []byte  // the canonical query
+	joined    []byte  // them again in their order, where they came in another
+	query     []byte  // the canonical query: arena or joined
 	covered   []bool  // by header line: it is signed
 	signed    []field // the signed headers in their order
 	names     []byte  // when signing: the lower-case names of signed
@@ -22,9 +23,9 @@ type scratch struct {
 	header    []Field // when presigning
 }
 
-// param is a query parameter in the arena: name from start to middle, value
-// from middle to end.
-type param struct{ start, middle, end int }
+// param is a query parameter in the arena: its name from start to equals, its
+// value from after that to end.
+type param struct{ start, equals, end int }
 
 // field is one signed header line; many lines of one name follow each other.
 type field struct {
@@ -116,54 +117,62 @@ func isNormal(path []byte) bool {
 // setQuery builds the canonical query: every parameter but the signature,
 // normalised, sorted by name and then value. A name without "=" gets one.
 func (s *scratch) setQuery(raw []byte, kind Kind) error {
-	s.query, s.arena, s.params = s.query[:0], s.arena[:0], s.params[:0]
+	s.arena, s.params = s.arena[:0], s.params[:0]
 	q := queryCursor{rest: raw}
 	for q.next() {
-		var p param
 		var okName, okValue bool
-		p.start = len(s.arena)
+		p := param{start: len(s.arena)}
 		s.arena, okName = appendNormal(s.arena, q.name, queryText)
-		p.middle = len(s.arena)
 		if kind == QueryAuth && string(s.arena[p.start:]) == "X-Amz-Signature" {
 			s.arena = s.arena[:p.start]
 			continue
 		}
-		s.arena, okValue = appendNormal(s.arena, q.value, queryText)
-		p.end = len(s.arena)
+		p.equals = len(s.arena)
+		s.arena, okValue = appendNormal(append(s.arena, '='), q.value, queryText)
 		if !okName || !okValue {
 			return refuse(MalformedQuery, "")
 		}
-		s.params = append(s.params, p)
+		s.endParam(p)
 	}
 	s.joinQuery()
 	return nil
 }
 
-// addParam adds an encoded parameter to the arena, for joinQuery.
+// addParam adds a plain parameter to the arena.
 func (s *scratch) addParam(name, value string) {
 	p := param{start: len(s.arena)}
 	s.arena = AppendComponent(s.arena, name)
-	p.middle = len(s.arena)
-	s.arena = AppendComponent(s.arena, value)
+	p.equals = len(s.arena)
+	s.arena = AppendComponent(append(s.arena, '='), value)
+	s.endParam(p)
+}
+
+func (s *scratch) endParam(p param) {
 	p.end = len(s.arena)
+	s.arena = append(s.arena, '&')
 	s.params = append(s.params, p)
 }
 
-// joinQuery sorts the parameters and writes the canonical query.
+// joinQuery sorts the parameters and makes the canonical query. SDKs send them
+// sorted: then the arena is it.
 func (s *scratch) joinQuery() {
-	slices.SortFunc(s.params, func(a, b param) int {
-		if c := bytes.Compare(s.arena[a.start:a.middle], s.arena[b.start:b.middle]); c != 0 {
-			return c
-		}
-		return bytes.Compare(s.arena[a.middle:a.end], s.arena[b.middle:b.end])
-	})
-	for i, p := range s.params {
-		if i > 0 {
-			s.query = append(s.query, '&')
-		}
-		s.query = append(append(s.query, s.arena[p.start:p.middle]...), '=')
-		s.query = append(s.query, s.arena[p.middle:p.end]...)
+	if slices.IsSortedFunc(s.params, s.compare) {
+		s.query = s.arena[:max(0, len(s.arena)-1)]
+		return
 	}
+	slices.SortFunc(s.params, s.compare)
+	b := s.joined[:0]
+	for _, p := range s.params {
+		b = append(b, s.arena[p.start:p.end+1]...)
+	}
+	s.joined, s.query = b, b[:len(b)-1]
+}
+
+func (s *scratch) compare(a, b param) int {
+	if c := bytes.Compare(s.arena[a.start:a.equals], s.arena[b.start:b.equals]); c != 0 {
+		return c
+	}
+	return bytes.Compare(s.arena[a.equals+1:a.end], s.arena[b.equals+1:b.end])
 }
 
 // setHeaders finds the lines of each signed header. It refuses a request that

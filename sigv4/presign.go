@@ -82,7 +82,7 @@ func (p *Presign) check() (host string, err error) {
 
 // presignQuery builds the canonical query, which is also that of the URL.
 func (s *scratch) presignQuery(p *Presign, k *SigningKey) error {
-	s.query, s.arena, s.params = s.query[:0], s.arena[:0], s.params[:0]
+	s.arena, s.params = s.arena[:0], s.params[:0]
 	for _, q := range p.Query {
 		switch q.Name {
 		case "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature":
