@@ -93,7 +93,7 @@ func TestUploadFailures(t *testing.T) {
 		{"another type than declared", []string{"--content-type", "image/png", text}, "type_mismatch"},
 		{"no such file", []string{text + ".absent"}, "no such file"},
 		{"a directory", []string{filepath.Dir(text)}, "not a regular file"},
-		{"no such profile", []string{"--profile", "absent", text}, "absent"},
+		{"no such profile", []string{"--profile", "absent", text}, "NOT_FOUND"},
 		{"too large for the profile", []string{"--profile", "small", text}, "SIZE_NOT_ALLOWED"},
 	}
 	for _, test := range tests {

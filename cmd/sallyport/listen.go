@@ -14,6 +14,7 @@ import (
 	"sallyport/server"
 	"sallyport/server/auth"
 	"sallyport/server/control"
+	"sallyport/server/s3api"
 )
 
 // minRateOff tells server.Limits that there is no minimum rate.
@@ -54,6 +55,9 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 	if s.cfg.ControlExternalURL != "" {
 		f.controlURL = s.cfg.ControlExternalURL
 	}
+	if s.s3, err = f.newS3(); err != nil {
+		return err
+	}
 	if s.control, err = f.newControl(); err != nil {
 		return err
 	}
@@ -79,6 +83,21 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 	}
 	s.reachable.Ops = localURL("", s.ops.Addr().String())
 	return writeEndpoints(s.cfg.DataDir, s.reachable)
+}
+
+func (f fronts) newS3() (*server.Listener, error) {
+	api := s3api.New(s3api.Config{
+		Pipeline: f.moves, Auth: f.authenticator(f.cfg.S3ExternalURL), Ledger: f.node.ledger,
+		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains,
+		CORSOrigins:     append([]string{f.controlURL}, f.cfg.S3CORSOrigins...),
+		DebugSignatures: f.cfg.S3DebugSignatures, Log: f.log, Now: f.now,
+	})
+	return server.New(server.Config{
+		Name: "s3", Addr: f.cfg.S3Addr, TLS: tlsFiles(f.cfg.S3TLSCert, f.cfg.S3TLSKey),
+		Limits: limits(f.cfg), Log: f.log, Now: f.now, Proxies: f.proxies, IDHeader: s3api.IDHeader,
+		Admit: api.Admit, Routes: api.Routes, RenderError: api.RenderError,
+		Observe: accessRecorder(f.node.ledger, f.log),
+	})
 }
 
 func (f fronts) newControl() (*server.Listener, error) {
