@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -17,11 +18,14 @@ const jsonType = "application/json"
 
 // json renders a success.
 func (k *call) json(status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	// A URL is to be read with its "&" by whatever reads it, a shell included.
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("render: %w", err)
 	}
-	k.render(status, jsonType, append(body, '\n'))
+	k.render(status, jsonType, buf.Bytes())
 	return nil
 }
 
