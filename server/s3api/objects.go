@@ -41,10 +41,7 @@ func (a *API) admitObject(ctx *fasthttp.RequestCtx, r *request) error {
 		Bucket: r.bucket, Key: r.key, Declared: declared, Metadata: metadata,
 		Headers: r.storedHeaders(), Conditions: conditions,
 	})
-	if errors.Is(err, registry.ErrNotFound) {
-		return refuse(codeNoSuchBucket)
-	}
-	return r.digestError(declared, err)
+	return r.digestError(declared, a.writeError(r, err))
 }
 
 // putObject receives an object.
@@ -54,19 +51,25 @@ func (a *API) putObject(c *fiber.Ctx, r *request) error {
 		return err
 	}
 	o, err := a.pipeline.PutObject(background(), r.object, body)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		return a.missing(r) // the bucket went, or there is nothing for If-Match
-	case errors.Is(err, registry.ErrPrecondition):
-		return refuse(codePreconditionFailed, element{"Condition", r.writeCondition()})
-	case err != nil:
-		return err
+	if err != nil {
+		return a.writeError(r, err)
 	}
 	r.exchange.Object = string(o.ID)
 	h := &c.Context().Response.Header
 	h.Set("ETag", quoted(o.ETag))
 	setChecksums(h, o.Checksums)
 	return nil
+}
+
+// writeError says what is missing or which condition failed.
+func (a *API) writeError(r *request, err error) error {
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return a.missing(r) // the bucket, or what If-Match asks for
+	case errors.Is(err, registry.ErrPrecondition):
+		return refuse(codePreconditionFailed, element{"Condition", r.writeCondition()})
+	}
+	return err
 }
 
 // declared is what the headers say about the body.
