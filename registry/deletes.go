@@ -27,11 +27,9 @@ func (l *Ledger) DeleteObject(ctx context.Context, by Actor, tenant TenantName, 
 			}
 			return t.endUpload(uploadAbort, &u, t.event(EventUploadAborted, by))
 		}
-		if err := t.deleteObject(&o, t.event(EventObjectDeleted, by)); err != nil {
-			return err
-		}
-		// What its place in the key's history had overtaken stays overtaken.
-		return t.supersede(by, tenant, o.Bucket, o.Key, o.Seq, reasonSuperseded)
+		// Other writes of its key stay what they are: if it was visible, those
+		// before it made way when it became so.
+		return t.deleteObject(&o, t.event(EventObjectDeleted, by))
 	})
 	if err != nil {
 		return fmt.Errorf("delete object: %w", err)

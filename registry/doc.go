@@ -23,15 +23,17 @@
 //
 // An object:
 //
-//	create → pending ─accept→ quarantined ─claim→ scanning ─publish→ published
-//	           │ refuse        │ ▲   ▲ └──return, hold──┘ │            ▲   │
-//	           │               │ │   intake               │ reject     │   │
-//	           │               │ └(held: release ─────────┼────────────┤   │
-//	           └───────────────┼────────→ rejected ←──────┘   release  │   │
-//	            held: withdraw ┘           │   ▲ └────────────────────┘   │
-//	                                       │   └───────── withdraw ───────┘
-//	put (direct bucket) → published        ▼
-//	any state ──────────── delete ──────→ deleted
+//	           create              intake                    put (direct bucket)
+//	             ▼                   ▼                              ▼
+//	          pending ─accept→ quarantined ─claim→ scanning ─publish→ published
+//	             │                │  ▲                │  │            ▲  │
+//	             │                │  └─ return, hold ─┘  │ reject     │  │
+//	             │                │                      ▼            │  │
+//	             └─ refuse ───────┴─ withdraw (held) → rejected ──────┘  │
+//	                                                     ▲   release     │
+//	                                                     └─ withdraw ────┘
+//
+//	quarantined (held) ─release→ published         any of them ─delete→ deleted
 //
 // A clean verdict ("judge") leaves the object scanning until its blobs are at
 // their targets; states.go holds both machines as one table.
@@ -79,11 +81,14 @@
 //	intents               epoch blob key                   → "": bytes may be written under it
 //	garbage               seq                              → blob key: bytes to delete
 //
-// and those of the audit log, drawn in audit.go. All tables from upload_expiry
-// on that are not named after a noun are indexes: a pure function of the row
-// they point at (entries.go), which is what Check compares them with. Names
-// holds one row per visible key and is the only one that is written at random;
-// nearly everything else appends.
+// and those of the audit log, drawn in audit.go. uploads_by_principal,
+// upload_expiry, object_states, names, names_pending, scan_due, scan_claims and
+// promoting are indexes: a pure function of the row they point at (entries.go),
+// which is what Check compares them with. Only names is written at random; what
+// an object costs besides appends.
+//
+// A blob has one reference as long as nothing copies: its extent in one object,
+// and discard is where that ends.
 //
 // Whoever changes the schema adds a line to migrations and redraws this.
 package registry

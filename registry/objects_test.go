@@ -337,10 +337,21 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h := newHouse(t)
 		one := h.put(files, "k", "one")
 		h.settle(one, infected)
-		two := h.put(files, "k", "two")
+		two := h.settle(h.put(files, "k", "two"), clean)
 		h.must(h.DeleteObject(h.ctx(), h.amy, acme, two.ID))
 		_, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
 		h.want(err, registry.ErrConflict)
+	})
+	t.Run("LaterDeletedBeforeItShows", func(t *testing.T) {
+		h := newHouse(t)
+		one := h.settle(h.put(files, "k", "one"), clean)
+		two, three := h.put(files, "k", "two"), h.put(files, "k", "three")
+		h.settle(three, infected)
+		h.must(h.DeleteObject(h.ctx(), h.amy, acme, two.ID))
+		h.must(h.DeleteObject(h.ctx(), h.amy, acme, three.ID))
+		if shown(h) != one.ID {
+			t.Error("deleting what nobody saw took what everybody saw")
+		}
 	})
 }
 

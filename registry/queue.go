@@ -109,7 +109,7 @@ func (t *txn) nextScan() (Object, error) {
 		return Object{}, err
 	}
 	if found == nil {
-		err = t.Scan(tScanDue, kv.Range{To: timed(t.now.Add(time.Millisecond), "", "")}, func(key, _ []byte) error {
+		err = t.Scan(tScanDue, until(t.now), func(key, _ []byte) error {
 			found = key
 			return kv.Stop
 		})

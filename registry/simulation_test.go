@@ -406,8 +406,6 @@ func (w *world) deleteOne() {
 				u.state = registry.UploadAborted
 			}
 		}
-	default:
-		w.supersede(o.bucket, o.key, o.seq)
 	}
 	if w.shown[string(o.bucket)+"/"+o.key] == id {
 		delete(w.shown, string(o.bucket)+"/"+o.key)

@@ -107,6 +107,11 @@ func timed(at time.Time, tenant TenantName, id string) []byte {
 	return append(k, id...)
 }
 
+// until is the range of timed keys up to and including a moment.
+func until(at time.Time) kv.Range {
+	return kv.Range{To: timed(at.Add(time.Millisecond), "", "")}
+}
+
 // untimed takes a key made by timed apart.
 func untimed(k []byte) (at time.Time, tenant TenantName, id string) {
 	if len(k) < 9 {

@@ -220,7 +220,7 @@ func (t *txn) remember(by Actor, i Idempotency, ids sessionIDs) error {
 // forgetIdempotency drops up to limit rows that are past their age.
 func (t *txn) forgetIdempotency(limit int) (int, error) {
 	var ages, keys [][]byte
-	err := t.Scan(tIdempotencyAge, kv.Range{To: timed(t.now, "", "")}, func(age, key []byte) error {
+	err := t.Scan(tIdempotencyAge, until(t.now), func(age, key []byte) error {
 		ages, keys = append(ages, age), append(keys, key)
 		if len(ages) >= limit {
 			return kv.Stop
@@ -379,8 +379,7 @@ type dueUpload struct {
 func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, work bool, err error) {
 	err = l.view(ctx, func(t *txn) error {
 		due, work = nil, false
-		past := kv.Range{To: timed(t.now, "", "\x00")}
-		err := t.Scan(tUploadExpiry, past, func(key, _ []byte) error {
+		err := t.Scan(tUploadExpiry, until(t.now), func(key, _ []byte) error {
 			_, tenant, id := untimed(key)
 			u, err := t.upload(tenant, UploadID(id))
 			if err != nil {
@@ -398,7 +397,7 @@ func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, wor
 			return err
 		}
 		work = len(due) > 0
-		return t.Scan(tIdempotencyAge, kv.Range{To: timed(t.now, "", "")}, func(_, _ []byte) error {
+		return t.Scan(tIdempotencyAge, until(t.now), func(_, _ []byte) error {
 			work = true
 			return kv.Stop
 		})
