@@ -1,9 +1,10 @@
 package control
 
 import (
+	"log/slog"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
-	"log/slog"
 
 	"sallyport/registry"
 	"sallyport/registry/pipeline"

@@ -180,12 +180,13 @@ type tokenRow struct {
 	Name      string                 `json:"name"`
 	Principal registry.PrincipalName `json:"principal"`
 	Roles     []registry.Role        `json:"roles"`
+	Revoked   bool                   `json:"revoked,omitempty"`
 	CreatedAt string                 `json:"created_at"`
 	ExpiresAt string                 `json:"expires_at"`
 }
 
 func tokenRowOf(t registry.Token, secret registry.Secret) tokenRow {
-	return tokenRow{t.ID, string(secret), t.Name, t.Principal, t.Roles, stamp(t.CreatedAt), stamp(t.ExpiresAt)}
+	return tokenRow{t.ID, string(secret), t.Name, t.Principal, t.Roles, t.Revoked, stamp(t.CreatedAt), stamp(t.ExpiresAt)}
 }
 
 func createToken(k *call) error {
