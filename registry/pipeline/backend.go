@@ -50,56 +50,42 @@ func (p *Pipeline) space(n int64) error {
 	return nil
 }
 
-// keyGuard knows which keys of the store are being worked on, so that Sweep does
-// not delete bytes that are about to appear: a session can be aborted, an object
-// deleted, while its Put or Move still runs.
-type keyGuard struct {
-	mu    sync.Mutex // protects the fields below
-	users map[registry.BlobKey]int
-	until map[registry.BlobKey]time.Time // outcome unknown: leave alone
+// unsettled are keys whose bytes may still appear after a call of the store has
+// failed: a request that timed out may yet be carried out. Sweep leaves them alone
+// for a while, or it would delete too early and the bytes would stay for ever.
+type unsettled struct {
+	mu    sync.Mutex // protects the field below
+	until map[registry.BlobKey]time.Time
 }
 
-// hold marks keys as in use until release is called.
-func (g *keyGuard) hold(keys ...registry.BlobKey) (release func()) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.users == nil {
-		g.users = map[registry.BlobKey]int{}
+// add leaves a key alone until then.
+func (u *unsettled) add(k registry.BlobKey, then time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.until == nil {
+		u.until = map[registry.BlobKey]time.Time{}
 	}
-	for _, k := range keys {
-		g.users[k]++
-	}
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		for _, k := range keys {
-			if g.users[k]--; g.users[k] == 0 {
-				delete(g.users, k)
-			}
-		}
-	}
+	u.until[k] = then
 }
 
-// linger keeps a key from being deleted until then.
-func (g *keyGuard) linger(k registry.BlobKey, then time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.until == nil {
-		g.until = map[registry.BlobKey]time.Time{}
+// has tells whether a key has to be left alone, and forgets it once it has not.
+func (u *unsettled) has(k registry.BlobKey, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	then, ok := u.until[k]
+	if ok && !now.Before(then) {
+		delete(u.until, k)
+		return false
 	}
-	g.until[k] = then
+	return ok
 }
 
-// busy tells whether a key is in use or lingers.
-func (g *keyGuard) busy(k registry.BlobKey, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	then, lingers := g.until[k]
-	if lingers && !now.Before(then) {
-		delete(g.until, k)
-		lingers = false
+// unsure remembers a key whose call failed so that it may still take effect.
+func (p *Pipeline) unsure(k registry.BlobKey, err error) {
+	if errors.Is(err, blob.ErrUnavailable) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrCut) {
+		p.unsettled.add(k, p.cfg.Now().Add(p.cfg.Linger))
 	}
-	return lingers || g.users[k] > 0
 }
 
 // inFlight is a set of things that one goroutine at a time works on.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"sallyport/registry"
 	"sallyport/registry/blob/blobtest"
@@ -177,6 +178,26 @@ func TestRestartResumesPromotionWithoutScanning(t *testing.T) {
 	}
 	if n := r.events(registry.EventObjectScanning); n != 1 {
 		t.Errorf("scanned %d times", n)
+	}
+}
+
+// A PUT that timed out may still arrive: its bytes are not deleted before that.
+func TestBytesThatMayStillAppearAreLeftAlone(t *testing.T) {
+	r := newRig(t, func(c *pipeline.Config) { c.Linger = time.Minute })
+	b := r.begin(len(text))
+	r.blobs.Inject(blobtest.Fault{Op: blobtest.Put, When: blobtest.After, Nth: 1})
+	if err := r.put(b, text); err == nil {
+		t.Fatal("the fault did not strike")
+	}
+	for _, left := range []int{1, 0} {
+		if err := r.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		list, err := r.ledger.Garbage(t.Context(), 0, 10)
+		if err != nil || len(list) != left {
+			t.Errorf("%d blobs on the garbage list, %v; want %d", len(list), err, left)
+		}
+		r.advance(time.Minute)
 	}
 }
 

@@ -237,6 +237,44 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// A direct bucket that names its types means the content, too; one that does not
+// takes any label, as S3 does.
+func TestDirectBucketsWithTypes(t *testing.T) {
+	r := newRig(t)
+	r.bucket("any")
+	if err := r.PutProfile(t.Context(), admin, registry.Bucket{
+		Name: "images", Intake: registry.IntakeDirect, AllowedTypes: []string{"image/*"}}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(bucket registry.BucketName, contentType string, data []byte) error {
+		ticket, err := r.AdmitObject(t.Context(), admin, pipeline.ObjectRequest{
+			Bucket: bucket, Key: "k", Declared: pipeline.Declared{Length: int64(len(data)), ContentType: contentType}})
+		if err == nil {
+			_, err = r.PutObject(t.Context(), ticket, bodyOf(data))
+		}
+		return err
+	}
+	png := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 100)...)
+	for _, c := range []struct {
+		name, contentType string
+		bucket            registry.BucketName
+		data              []byte
+		want              error
+	}{
+		{"type not allowed", "text/plain", "images", text, policy.ErrTypeNotAllowed},
+		{"text as image", "image/png", "images", text, policy.ErrTypeNotAllowed},
+		{"undeclared text", "", "images", text, policy.ErrTypeNotAllowed},
+		{"image", "image/png", "images", png, nil},
+		{"undeclared image", "", "images", png, nil},
+		{"text as image, anything goes", "image/png", "any", text, nil},
+		{"nonsense, anything goes", "nonsense", "any", text, nil},
+	} {
+		if err := put(c.bucket, c.contentType, c.data); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
 func TestQuarantineBucketTakesS3Writes(t *testing.T) {
 	r := newRig(t)
 	o, err := r.putKey(registry.DefaultBucket, "k", text)

@@ -108,8 +108,6 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 	if err != nil {
 		return o, err
 	}
-	letGo := p.keys.hold(intent.Key)
-	defer letGo()
 	done := false
 	defer func() {
 		if !done {

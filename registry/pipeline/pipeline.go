@@ -53,7 +53,7 @@ type Pipeline struct {
 	limits    policy.Limits
 	log       *slog.Logger
 	transfers transfers
-	keys      keyGuard
+	unsettled unsettled
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]
 	nudge     chan struct{} // wakes the sweep of Run

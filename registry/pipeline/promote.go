@@ -37,11 +37,9 @@ func (p *Pipeline) promote(ctx context.Context, o registry.Object) error {
 	return nil
 }
 
-// move moves one blob, with both keys safe from Sweep: the object may be deleted
-// meanwhile.
+// move moves one blob. If the object is deleted meanwhile, its keys become garbage
+// only when the promotion has ended.
 func (p *Pipeline) move(ctx context.Context, from, to registry.BlobKey) error {
-	letGo := p.keys.hold(from, to)
-	defer letGo()
 	err := p.cfg.Blobs.Move(ctx, blob.Key(from), blob.Key(to))
 	if err != nil {
 		p.failed("move", err)

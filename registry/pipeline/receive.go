@@ -162,8 +162,6 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	if err != nil {
 		return registry.Stored{}, err
 	}
-	letGo := p.keys.hold(a.Blob)
-	defer letGo() // after the turn was given back: only then may Sweep have the key
 	done := false
 	defer func() {
 		// Also when a panic passes through.
@@ -195,7 +193,9 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	return stored, nil
 }
 
-// giveBack returns a turn whose attempt failed, with cause nil if by a panic.
+// giveBack returns a turn whose attempt failed, with cause nil if by a panic. It is
+// called after the last write of the store: whatever Sweep deleted of the attempt
+// before, if the session ended under it, stands on the garbage list once more.
 func (p *Pipeline) giveBack(ctx context.Context, a registry.Attempt, cause error) {
 	ctx, cancel := fresh(ctx)
 	defer cancel()
@@ -209,13 +209,6 @@ func (p *Pipeline) giveBack(ctx context.Context, a registry.Attempt, cause error
 		p.log.ErrorContext(ctx, "turn not given back", "upload", a.Upload.ID, "err", err)
 	}
 	p.sweepSoon()
-}
-
-// unsure keeps Sweep off a key whose Put may still take effect in the store.
-func (p *Pipeline) unsure(k registry.BlobKey, err error) {
-	if errors.Is(err, blob.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		p.keys.linger(k, p.cfg.Now().Add(p.cfg.Linger))
-	}
 }
 
 // keepTurn renews the attempt's lease until stop is called. If the turn went to

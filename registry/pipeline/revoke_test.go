@@ -78,9 +78,42 @@ func TestRevocationCutsUploads(t *testing.T) {
 	}
 }
 
-// A revocation that returned is final: a PUT past its last byte either counts by
-// then or never.
+// A revocation that returned is final: a PUT that is committing just then is
+// waited for.
 func TestRevocationWaitsForCommits(t *testing.T) {
+	r := newRig(t)
+	b := r.begin(len(text))
+	g := gated(text)
+	put, revoked := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := r.putBody(r.ctx(), putRequest(b, len(text)), g)
+		put <- err
+	}()
+	await(t, "body", g.reached)
+	committing, release := r.faults.hold()
+	close(g.open)
+	await(t, "commit", committing)
+	go func() { revoked <- r.RevokeURL(r.ctx(), admin, b.Grant.ID) }()
+	until(t, "revoked in the ledger", func() bool {
+		g, err := r.ledger.Grant(r.ctx(), admin.Tenant, b.Grant.ID)
+		return err == nil && g.Revoked
+	})
+	select {
+	case <-revoked:
+		t.Error("the revocation returned while a PUT was committing")
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	if err := <-put; err != nil {
+		t.Errorf("the PUT past its last byte: %v", err)
+	}
+	if err := <-revoked; err != nil {
+		t.Errorf("the revocation: %v", err)
+	}
+}
+
+// A PUT that was cut commits nothing, even if its last byte came all the same.
+func TestACutPutDoesNotCommit(t *testing.T) {
 	r := newRig(t)
 	for range 20 {
 		b := r.begin(len(text))
@@ -264,6 +297,25 @@ func TestRevokingWhatIsNotOnes(t *testing.T) {
 	}
 	if err := r.RevokeURL(t.Context(), alice, b.Grant.ID); err != nil {
 		t.Errorf("own url: %v", err)
+	}
+}
+
+func TestAURLIsGoodForItsOwnObjectOnly(t *testing.T) {
+	r := newRig(t)
+	one, other := r.published(text), r.published(text)
+	g, _, err := r.IssueGet(t.Context(), admin, one.Object.ID, registry.Attachment, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, req := range map[string]pipeline.GetRequest{
+		"another object": {Tenant: admin.Tenant, Object: other.Object.ID, Grant: g.ID},
+		"another tenant": {Tenant: "other", Object: one.Object.ID, Grant: g.ID},
+		"a PUT grant":    {Tenant: admin.Tenant, Object: one.Object.ID, Grant: one.Grant.ID},
+		"no grant":       {Tenant: admin.Tenant, Object: one.Object.ID},
+	} {
+		if _, err := r.FindGrant(t.Context(), req); !errors.Is(err, registry.ErrGrantRevoked) {
+			t.Errorf("%s: %v, want ErrGrantRevoked", name, err)
+		}
 	}
 }
 

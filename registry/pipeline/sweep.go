@@ -51,7 +51,7 @@ func (p *Pipeline) collect(ctx context.Context) error {
 			if len(failures) == maxFailures {
 				break
 			}
-			if p.keys.busy(g.Blob, p.cfg.Now()) {
+			if p.unsettled.has(g.Blob, p.cfg.Now()) {
 				continue
 			}
 			if err := p.cfg.Blobs.Delete(ctx, blob.Key(g.Blob)); err != nil {
