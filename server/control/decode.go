@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,32 +30,19 @@ func (k *call) decode(v any) error {
 	if !utf8.Valid(body) {
 		return fmt.Errorf("%w: body: not UTF-8", errInvalid)
 	}
-	if err := checkMembers(body, reflect.TypeOf(v).Elem()); err != nil {
-		return err
+	if body[0] != '{' {
+		return fmt.Errorf("%w: body: not a JSON object", errInvalid)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return jsonTrouble(err)
 	}
-	return nil
+	return checkMembers(body, reflect.TypeOf(v).Elem())
 }
 
-// checkMembers walks the outermost object; none of ours holds another.
+// checkMembers walks the names of the outermost object of valid JSON.
 func checkMembers(body []byte, into reflect.Type) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	open, err := d.Token()
-	if err != nil {
-		return jsonTrouble(err)
-	}
-	if open != json.Delim('{') {
-		return fmt.Errorf("%w: body: not a JSON object", errInvalid)
-	}
-	seen := make([]string, 0, into.NumField())
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return jsonTrouble(err)
-		}
-		name, _ := token.(string) // the decoder takes nothing else here
+	seen := make([]string, 0, 8)
+	for name := range members(body) {
 		if !hasMember(into, name) {
 			return fmt.Errorf("%w: body: unknown field%s", errInvalid, shown(name))
 		}
@@ -63,18 +50,38 @@ func checkMembers(body []byte, into reflect.Type) error {
 			return fmt.Errorf("%w: body: field %q occurs twice", errInvalid, name)
 		}
 		seen = append(seen, name)
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return jsonTrouble(err)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return jsonTrouble(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: body: more than one JSON value", errInvalid)
 	}
 	return nil
+}
+
+// members yields the names of the outermost object of valid JSON, as they are
+// written: an escape is not resolved, for no name of ours has one.
+func members(body []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		depth, wantName := 0, false
+		for i := 0; i < len(body); i++ {
+			switch body[i] {
+			case '{', '[':
+				depth++
+				wantName = depth == 1
+			case '}', ']':
+				depth--
+			case ',':
+				wantName = depth == 1
+			case '"':
+				start := i + 1
+				for i++; body[i] != '"'; i++ {
+					if body[i] == '\\' {
+						i++
+					}
+				}
+				if wantName && !yield(string(body[start:i])) {
+					return
+				}
+				wantName = false
+			}
+		}
+	}
 }
 
 func hasMember(t reflect.Type, name string) bool {
@@ -102,12 +109,14 @@ func jsonTrouble(err error) error {
 	switch {
 	case errors.Is(err, policy.ErrInvalidTTL):
 		return err
+	case errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return fmt.Errorf("%w: body: not JSON: it ends early", errInvalid)
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%w: body: not JSON at byte %d", errInvalid, syntax.Offset)
 	case errors.As(err, &typed):
 		return fmt.Errorf("%w: body: field %q is to be %s", errInvalid, typed.Field, kind(typed.Type))
 	}
-	return fmt.Errorf("%w: body: not JSON: it ends early", errInvalid)
+	return fmt.Errorf("%w: body: not what this call takes", errInvalid)
 }
 
 // kind names a Go type in the words of JSON.

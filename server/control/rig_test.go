@@ -48,6 +48,9 @@ type rig struct {
 	http   *http.Client
 	root   who
 	offset atomic.Int64 // of the clock
+
+	mu      sync.Mutex // protects the field below
+	secrets []string   // what no log and no error body may hold
 }
 
 // setup is what a test may change of a rig.
@@ -89,6 +92,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	s := setup{addr: "127.0.0.1:0"}
 	log := slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir := tb.TempDir()
+	r.keep(r.root.secret, dir, "/staging/", "/accepted/")
 	_, isBenchmark := tb.(*testing.B)
 	bolt, err := boltkv.Open(filepath.Join(dir, "ledger.db"), boltkv.Options{
 		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: !isBenchmark})
@@ -111,8 +115,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	s.api.Pipeline = r.moves
 	s.api.Auth = auth.New(auth.Config{Ledger: r.ledger, Region: region, Now: r.now, PresignMax: time.Hour})
 	tb.Cleanup(func() {
-		must(tb, r.ledger.Close(context.Background()))
-		must(tb, disk.Close())
+		must(tb, errors.Join(r.ledger.Check(context.Background()), r.ledger.Close(context.Background()), disk.Close()))
+		r.silent("the log", r.logs.String())
 	})
 	r.listenAndScan(s, log)
 	return r
@@ -169,7 +173,7 @@ type request struct {
 	method, path string // path with its query
 	body         []byte
 	header       map[string]string
-	hash         string // x-amz-content-sha256, instead of the body's own; "-" sends none
+	hash         string // x-amz-content-sha256, instead of the body's own
 }
 
 // send makes a call and holds the answer against the OpenAPI document.
@@ -192,7 +196,52 @@ func (r *rig) exchange(by who, q request) answer {
 	must(r.tb, err)
 	body, err := io.ReadAll(resp.Body)
 	must(r.tb, errors.Join(err, resp.Body.Close()))
-	return answer{tb: r.tb, status: resp.StatusCode, header: resp.Header, body: body}
+	a := answer{tb: r.tb, status: resp.StatusCode, header: resp.Header, body: body}
+	if a.status >= 400 {
+		r.silent(q.method+" "+q.path, string(body))
+	} else if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		r.learn(body)
+	}
+	return a
+}
+
+// keep remembers a secret.
+func (r *rig) keep(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secrets = append(r.secrets, secrets...)
+}
+
+// learn remembers the secrets of an answer.
+func (r *rig) learn(body []byte) {
+	var told struct {
+		SecretKey string `json:"secret_key"`
+		Token     string `json:"token"`
+		PutURL    string `json:"put_url"`
+		GetURL    string `json:"get_url"`
+	}
+	if json.Unmarshal(body, &told) != nil {
+		return // a list, a document
+	}
+	_, put, _ := strings.Cut(told.PutURL, "X-Amz-Signature=")
+	_, get, _ := strings.Cut(told.GetURL, "X-Amz-Signature=")
+	for _, s := range []string{told.SecretKey, told.Token, put, get} {
+		if s != "" {
+			r.keep(s)
+		}
+	}
+}
+
+// silent fails the test if a text holds a secret.
+func (r *rig) silent(where, text string) {
+	r.tb.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.secrets {
+		if strings.Contains(text, s) {
+			r.tb.Errorf("%s holds a secret", where)
+		}
+	}
 }
 
 // sign adds the caller's credential; nobody has none.
