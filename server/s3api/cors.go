@@ -24,7 +24,9 @@ func (a *API) preflight(c *fiber.Ctx, r *request) error {
 	r.target = t
 	r.proof.Request.Query = query
 	if !a.rule(r).Preflight(ctx) {
-		return refuse(codeAccessForbidden)
+		e := refuse(codeAccessForbidden)
+		e.header = []server.Field{{Name: "Vary", Value: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}}
+		return e
 	}
 	return nil
 }

@@ -297,6 +297,14 @@ func (s *stack) request(c call) *http.Request {
 	return req
 }
 
+// resign signs a request again, after its host was changed.
+func (s *stack) resign(req *http.Request, body string) {
+	s.Helper()
+	sum := sha256.Sum256([]byte(body))
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	s.must(signer.SignHTTP(s.ctx(), rootCredentials, req, hex.EncodeToString(sum[:]), "s3", region, s.now()))
+}
+
 func (s *stack) do(c call) reply {
 	s.Helper()
 	return s.send(s.request(c))
@@ -329,28 +337,33 @@ func (s *stack) raw(text string) reply {
 	return reply{resp.StatusCode, resp.Header, b}
 }
 
-// last waits for the n-th exchange and returns it.
-func (s *stack) exchange(n int) *server.Exchange {
+// exchange waits for one that is picked.
+func (s *stack) exchange(pick func(*server.Exchange) bool) *server.Exchange {
 	s.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
-		if len(s.exchanges) > n {
-			defer s.mu.Unlock()
-			return s.exchanges[n]
+		for _, e := range s.exchanges {
+			if pick(e) {
+				s.mu.Unlock()
+				return e
+			}
 		}
 		s.mu.Unlock()
 		if time.Now().After(deadline) {
-			s.Fatalf("exchange %d was never observed", n)
+			s.Fatal("the exchange was never observed")
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
 // session begins an upload of size bytes.
 func (s *stack) session(size int64, sha256 string) registry.Begun {
 	s.Helper()
-	b, err := s.pipe.Begin(s.ctx(), root, pipeline.BeginRequest{
+	return s.begin(root, size, sha256)
+}
+
+func (s *stack) begin(who registry.Actor, size int64, sha256 string) registry.Begun {
+	s.Helper()
+	b, err := s.pipe.Begin(s.ctx(), who, pipeline.BeginRequest{
 		Filename: "re\"port ä%.txt", ContentType: "text/plain", Size: size, SHA256: sha256})
 	s.must(err)
 	return b

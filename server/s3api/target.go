@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/registry"
+	"sallyport/registry/policy"
 	"sallyport/sigv4"
 )
 
@@ -33,9 +34,6 @@ type target struct {
 	path   string              // as it came: for error answers; "" for reserved paths
 	hosted bool                // the bucket was in the host name
 }
-
-// maxKey is the longest key in bytes, as in S3.
-const maxKey = 1024
 
 // locate finds the target of a raw path on a host. The path is decoded once and
 // never normalised: "//" and ".." are parts of keys.
@@ -75,9 +73,9 @@ func (t *target) setKey(raw []byte) error {
 	switch {
 	case err != nil || !utf8.Valid(key):
 		return refuse(codeInvalidURI)
-	case len(key) > maxKey:
+	case len(key) > policy.MaxKey:
 		return refuse(codeKeyTooLong,
-			element{"Size", itoa(int64(len(key)))}, element{"MaxSizeAllowed", itoa(maxKey)})
+			element{"Size", itoa(int64(len(key)))}, element{"MaxSizeAllowed", itoa(policy.MaxKey)})
 	}
 	t.key = string(key)
 	return nil
