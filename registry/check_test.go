@@ -42,11 +42,14 @@ func TestCheckFindsDamage(t *testing.T) {
 			return tx.Put(table, append(bytes.Clone(key), 'x'), value)
 		})
 	}
-	h.damaged("size changed", "objects", func(tx kv.Tx, key, value []byte) error {
-		return tx.Put("objects", key, bytes.Replace(value, []byte(`"size":5`), []byte(`"size":6`), 1))
+	h.damaged("another bucket", "objects", func(tx kv.Tx, key, value []byte) error {
+		return tx.Put("objects", key, bytes.Replace(value, []byte("files"), []byte("filet"), 1))
 	})
 	h.damaged("state without an event", "uploads", func(tx kv.Tx, key, value []byte) error {
-		return tx.Put("uploads", key, bytes.Replace(value, []byte(`"state":"created"`), []byte(`"state":"expired"`), 1))
+		return tx.Put("uploads", key, bytes.Replace(value, []byte("created"), []byte("expired"), 1))
+	})
+	h.damaged("row cut short", "objects", func(tx kv.Tx, key, value []byte) error {
+		return tx.Put("objects", key, value[:len(value)/2])
 	})
 	h.damaged("name of another object", "names", func(tx kv.Tx, key, value []byte) error {
 		return tx.Put("names", key, append(bytes.Clone(value), 'x'))

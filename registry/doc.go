@@ -43,7 +43,7 @@
 // Rows belong to a tenant by their key, so that another tenant's id is simply
 // not there and a tenant's newest rows are a scan from the end. Parts are joined
 // by a zero byte (0); numbers are 8 bytes big-endian, times milliseconds. Values
-// are JSON where nothing else is said.
+// are JSON where nothing else is said; those marked * are packed (codec.go).
 //
 //	meta                  "schema" "epoch" "clock" "seq" → number · "root" → access key id
 //
@@ -53,7 +53,7 @@
 //	blocked               "t" 0 tenant                     → "": suspended
 //	                      "p" 0 tenant 0 principal         → "": revoked
 //	                      "c" 0 access key or token id     → "": revoked
-//	keys                  access key id                    → AccessKey, sealed secret
+//	keys                  access key id                    → AccessKey, sealed secret *
 //	key_list              tenant 0 seq                     → access key id
 //	tokens                SHA-256 of the token             → Token
 //	token_list            tenant 0 token id                → SHA-256 of the token
@@ -61,16 +61,16 @@
 //	url_key_list          tenant 0 generation              → URL key id; the last one signs
 //	buckets               tenant 0 bucket                  → Bucket
 //
-//	uploads               tenant 0 upload                  → Upload
+//	uploads               tenant 0 upload                  → Upload *
 //	uploads_by_principal  tenant 0 principal 0 upload      → ""
 //	upload_expiry         expiry tenant 0 upload           → "" while it can expire
 //	idempotency           tenant 0 principal 0 client key  → fingerprint, upload, grant
 //	idempotency_age       end tenant 0 upload              → key in idempotency
-//	grants                tenant 0 grant                   → Grant
+//	grants                tenant 0 grant                   → Grant *
 //
-//	objects               tenant 0 object                  → Object
+//	objects               tenant 0 object                  → Object *
 //	object_states         tenant 0 state 0 object          → bucket; not published, not deleted
-//	names                 tenant 0 bucket 0 S3 key         → seq, time, size, object, ETag (binary)
+//	names                 tenant 0 bucket 0 S3 key         → seq, time, size, object, ETag (names.go)
 //	names_pending         tenant 0 bucket 0 S3 key 0 seq   → state, object: accepted, not visible
 //	timeline              tenant 0 object 0 audit seq      → ""
 //

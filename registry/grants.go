@@ -117,7 +117,7 @@ func (l *Ledger) IssuePutURL(ctx context.Context, by Actor, id UploadID, ttl tim
 			return err
 		}
 		g = t.newPutGrant(by, &u, GrantID(next), ttl)
-		if err := t.put(tGrants, keyOf(g.Tenant, next), g); err != nil {
+		if err := t.put(tGrants, keyOf(g.Tenant, next), &g); err != nil {
 			return err
 		}
 		ev := t.event(EventUploadURLIssued, by)
@@ -158,9 +158,9 @@ func (l *Ledger) IssueGetURL(ctx context.Context, by Actor, id ObjectID, d Dispo
 		}
 		g = Grant{
 			ID: GrantID(next), Tenant: o.Tenant, Op: GrantGet, Object: o.ID, Credential: by.Credential,
-			Principal: by.Principal, Disposition: d, IssuedAt: t.now, ExpiresAt: t.now.Add(ttl),
+			Principal: by.Principal, Disposition: d, IssuedAt: t.now, ExpiresAt: t.now.Add(ttl.Truncate(time.Millisecond)),
 		}
-		if err := t.put(tGrants, keyOf(g.Tenant, next), g); err != nil {
+		if err := t.put(tGrants, keyOf(g.Tenant, next), &g); err != nil {
 			return err
 		}
 		ev := t.event(EventURLIssued, by)
@@ -216,7 +216,7 @@ func (l *Ledger) RevokeGrant(ctx context.Context, by Actor, tenant TenantName, i
 			return err
 		}
 		g.Revoked = true
-		if err := t.put(tGrants, keyOf(tenant, string(id)), g); err != nil {
+		if err := t.put(tGrants, keyOf(tenant, string(id)), &g); err != nil {
 			return err
 		}
 		o, err := t.object(tenant, g.Object)

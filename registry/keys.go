@@ -114,7 +114,7 @@ func (t *txn) addKey(row keyRow, by Actor) error {
 	if err := t.addPrincipal(row.Tenant, row.Principal); err != nil {
 		return err
 	}
-	if err := t.put(tKeys, []byte(row.ID), row); err != nil {
+	if err := t.put(tKeys, []byte(row.ID), &row); err != nil {
 		return err
 	}
 	seq, err := t.nextSeq()
@@ -164,7 +164,7 @@ func (l *Ledger) RevokeKey(ctx context.Context, by Actor, tenant TenantName, id 
 			return nil
 		}
 		row.Revoked = true
-		if err := t.put(tKeys, []byte(id), row); err != nil {
+		if err := t.put(tKeys, []byte(id), &row); err != nil {
 			return err
 		}
 		return t.block(EventKeyRevoked, by, tenant, string(id))

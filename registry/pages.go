@@ -2,7 +2,6 @@ package registry
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 
 	"sallyport/registry/kv"
@@ -92,11 +91,4 @@ func collect[T any](t *txn, r rows, read func(t *txn, key, value []byte) (v T, k
 		return nil
 	})
 	return found, more, err
-}
-
-func decode(table kv.Table, value []byte, v any) error {
-	if err := json.Unmarshal(value, v); err != nil {
-		return fmt.Errorf("decode a row of %s: %w", table, err)
-	}
-	return nil
 }

@@ -26,6 +26,7 @@ type stateful interface {
 	place() string // its state
 	move(to string)
 	row() (table kv.Table, key []byte)
+	fields(*codec)
 	index(add func(table kv.Table, key, value []byte)) // the entries that point at it as it stands
 	describe(*Event)
 	subject() (TenantName, ObjectID) // whose timeline its events belong to
@@ -86,7 +87,7 @@ func (t *txn) write(x stateful, before entries) error {
 		}
 	}
 	table, key := x.row()
-	return t.put(table, key, x)
+	return t.Put(table, key, pack(x))
 }
 
 // entry is one row of an index.
@@ -152,8 +153,11 @@ func (t *txn) recordFor(ev *Event, x stateful) (uint64, error) {
 	return seq, t.Put(tTimeline, numbered(keyOf(tenant, string(object)), seq), nil)
 }
 
-// put writes v as JSON.
+// put writes a row, packed or as JSON.
 func (t *txn) put(table kv.Table, key []byte, v any) error {
+	if p, ok := v.(packed); ok {
+		return t.Put(table, key, pack(p))
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode a row of %s: %w", table, err)
@@ -161,13 +165,21 @@ func (t *txn) put(table kv.Table, key []byte, v any) error {
 	return t.Put(table, key, b)
 }
 
-// load reads the JSON row under key into v. An absent one is ErrNotFound.
+// load reads the row under key into v. An absent one is ErrNotFound.
 func (t *txn) load(table kv.Table, key []byte, v any) error {
 	b, err := t.get(table, key)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	return decode(table, b, v)
+}
+
+// decode reads a row, packed or JSON, into v, which is zero.
+func decode(table kv.Table, value []byte, v any) error {
+	if p, ok := v.(packed); ok {
+		return unpack(table, value, p)
+	}
+	if err := json.Unmarshal(value, v); err != nil {
 		return fmt.Errorf("decode a row of %s: %w", table, err)
 	}
 	return nil

@@ -40,6 +40,9 @@ func (BlobKey) GoString() string { return "…" }
 // LogValue hides the key from structured logs.
 func (BlobKey) LogValue() slog.Value { return slog.StringValue("…") }
 
+// MarshalText hides the key from JSON and its like.
+func (BlobKey) MarshalText() ([]byte, error) { return []byte("…"), nil }
+
 // Role is a right bundle carried by a key or token.
 type Role string
 
@@ -163,43 +166,43 @@ const (
 
 // Upload is a session: the workflow window. Its lifetime is not its URL's.
 type Upload struct {
-	ID          UploadID      `json:"id"`
-	Tenant      TenantName    `json:"tenant"`
-	Principal   PrincipalName `json:"principal"`
-	Bucket      BucketName    `json:"bucket"`
-	Object      ObjectID      `json:"object"`
-	State       UploadState   `json:"state"`
-	Filename    string        `json:"filename"`
-	ContentType string        `json:"content_type"`
-	Size        int64         `json:"size"`             // declared, exact
-	SHA256      string        `json:"sha256,omitempty"` // declared, hex; "" when none was
-	Grant       GrantID       `json:"grant"`            // the one PUT grant in force; earlier ones are superseded
-	CreatedAt   time.Time     `json:"created_at"`
-	ExpiresAt   time.Time     `json:"expires_at"`
+	ID          UploadID
+	Tenant      TenantName
+	Principal   PrincipalName
+	Bucket      BucketName
+	Object      ObjectID
+	State       UploadState
+	Filename    string
+	ContentType string
+	Size        int64   // declared, exact
+	SHA256      string  // declared, hex; "" when none was
+	Grant       GrantID // the one PUT grant in force; earlier ones are superseded
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
 
 	// The turn. A commit counts only if the row still carries its attempt
 	// and epoch.
-	Attempt    uint64    `json:"attempt,omitempty"`
-	Epoch      uint64    `json:"epoch,omitempty"`
-	LeaseUntil time.Time `json:"lease_until,omitzero"`
-	Staging    BlobKey   `json:"staging,omitempty"` // of the running or the successful attempt
+	Attempt    uint64
+	Epoch      uint64
+	LeaseUntil time.Time
+	Staging    BlobKey // of the running or the successful attempt
 
-	Stored *Stored `json:"stored,omitempty"` // set by CompletePut
+	Stored *Stored // set by CompletePut
 }
 
 // Stored is what was counted and hashed while bytes were received.
 type Stored struct {
-	Size      int64             `json:"size"`
-	SHA256    string            `json:"sha256"`              // hex
-	MD5       string            `json:"md5"`                 // hex: the ETag of a single PUT
-	Checksums map[string]string `json:"checksums,omitempty"` // "crc32c" → base64, as S3 names them
+	Size      int64
+	SHA256    string            // hex
+	MD5       string            // hex: the ETag of a single PUT
+	Checksums map[string]string // "crc32c" → base64, as S3 names them
 }
 
 // Extent is a run of bytes inside one immutable blob.
 type Extent struct {
-	Blob   BlobKey `json:"b"`
-	Offset int64   `json:"o,omitempty"`
-	Length int64   `json:"n"`
+	Blob   BlobKey
+	Offset int64
+	Length int64
 }
 
 // Verdict is what inspection concluded about one exact list of extents.
@@ -232,42 +235,42 @@ const (
 
 // Object is a registry row pointing at an ordered list of extents.
 type Object struct {
-	ID           ObjectID          `json:"id"`
-	Tenant       TenantName        `json:"tenant"`
-	Upload       UploadID          `json:"upload,omitempty"` // "" when written through the S3 port
-	Principal    PrincipalName     `json:"principal"`        // who created it
-	Bucket       BucketName        `json:"bucket"`
-	Key          string            `json:"key"`           // client-visible S3 key; "<object_id>" for sessions
-	Seq          uint64            `json:"seq,omitempty"` // its place in the key's history: the order of the 200s
-	State        ObjectState       `json:"state"`
-	Held         bool              `json:"held,omitempty"`
-	Overtaken    bool              `json:"overtaken,omitempty"` // rejected, and its key was written or deleted since
-	Filename     string            `json:"filename,omitempty"`
-	ContentType  string            `json:"content_type"` // declared
-	DetectedType string            `json:"detected_type,omitempty"`
-	Size         int64             `json:"size"`
-	SHA256       string            `json:"sha256,omitempty"` // hex; "" until known
-	ETag         string            `json:"etag,omitempty"`   // without quotes
-	Checksums    map[string]string `json:"checksums,omitempty"`
-	Metadata     map[string]string `json:"metadata,omitempty"` // x-amz-meta-*, names lower case without prefix
-	Headers      map[string]string `json:"headers,omitempty"`  // Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires
-	Extents      []Extent          `json:"extents,omitempty"`
-	Verdict      *Verdict          `json:"verdict,omitempty"`
-	Targets      []BlobKey         `json:"targets,omitempty"` // promotion under way: where each extent's blob moves; equal = stays
-	CreatedAt    time.Time         `json:"created_at"`
-	ModifiedAt   time.Time         `json:"modified_at,omitzero"` // S3 Last-Modified
-	PublishedAt  time.Time         `json:"published_at,omitzero"`
-	Scan         *ScanTurn         `json:"scan,omitempty"` // its place in the scan queue, while it has one
+	ID           ObjectID
+	Tenant       TenantName
+	Upload       UploadID      // "" when written through the S3 port
+	Principal    PrincipalName // who created it
+	Bucket       BucketName
+	Key          string // client-visible S3 key; "<object_id>" for sessions
+	Seq          uint64 // its place in the key's history: the order of the 200s
+	State        ObjectState
+	Held         bool
+	Overtaken    bool // rejected, and its key was written or deleted since
+	Filename     string
+	ContentType  string // declared
+	DetectedType string
+	Size         int64
+	SHA256       string // hex; "" until known
+	ETag         string // without quotes
+	Checksums    map[string]string
+	Metadata     map[string]string // x-amz-meta-*, names lower case without prefix
+	Headers      map[string]string // Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires
+	Extents      []Extent
+	Verdict      *Verdict
+	Targets      []BlobKey // promotion under way: where each extent's blob moves; equal = stays
+	CreatedAt    time.Time
+	ModifiedAt   time.Time // S3 Last-Modified
+	PublishedAt  time.Time
+	Scan         *ScanTurn // its place in the scan queue, while it has one
 }
 
 // ScanTurn is an object's place in the scan queue. A settlement counts only
 // if the row still carries the claim's number and epoch.
 type ScanTurn struct {
-	Due    time.Time `json:"due"`              // waiting: not before; claimed: the end of the lease
-	Tries  int       `json:"tries,omitempty"`  // attempts that ended in an engine's error
-	Number uint64    `json:"number,omitempty"` // claims so far
-	Epoch  uint64    `json:"epoch,omitempty"`  // of the last claim
-	Worker string    `json:"worker,omitempty"` // of the last claim
+	Due    time.Time // waiting: not before; claimed: the end of the lease
+	Tries  int       // attempts that ended in an engine's error
+	Number uint64    // claims so far
+	Epoch  uint64    // of the last claim
+	Worker string    // of the last claim
 }
 
 // GrantOp is what a signed URL may do.
@@ -287,17 +290,17 @@ const (
 
 // Grant is what a signed URL stands for.
 type Grant struct {
-	ID          GrantID       `json:"id"`
-	Tenant      TenantName    `json:"tenant"`
-	Op          GrantOp       `json:"op"`
-	Upload      UploadID      `json:"upload,omitempty"`
-	Object      ObjectID      `json:"object,omitempty"`
-	Credential  string        `json:"credential"` // access key or token that asked for it
-	Principal   PrincipalName `json:"principal"`
-	Disposition Disposition   `json:"disposition,omitempty"`
-	IssuedAt    time.Time     `json:"issued_at"`
-	ExpiresAt   time.Time     `json:"expires_at"`
-	Revoked     bool          `json:"revoked,omitempty"`
+	ID          GrantID
+	Tenant      TenantName
+	Op          GrantOp
+	Upload      UploadID
+	Object      ObjectID
+	Credential  string // access key or token that asked for it
+	Principal   PrincipalName
+	Disposition Disposition
+	IssuedAt    time.Time
+	ExpiresAt   time.Time
+	Revoked     bool
 }
 
 // Page asks for one page of a list, newest first unless the verb says

@@ -139,14 +139,14 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 	u := Upload{
 		ID: ids.upload, Tenant: by.Tenant, Principal: by.Principal, Bucket: n.Bucket, Object: ids.object,
 		Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, SHA256: n.SHA256,
-		Grant: ids.grant, CreatedAt: t.now, ExpiresAt: t.now.Add(n.SessionTTL),
+		Grant: ids.grant, CreatedAt: t.now, ExpiresAt: t.now.Add(n.SessionTTL.Truncate(time.Millisecond)),
 	}
 	o := Object{
 		ID: ids.object, Tenant: by.Tenant, Upload: ids.upload, Principal: by.Principal, Bucket: n.Bucket,
 		Key: string(ids.object), Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, CreatedAt: t.now,
 	}
 	g := t.newPutGrant(by, &u, ids.grant, n.URLTTL)
-	if err := t.put(tGrants, keyOf(g.Tenant, string(g.ID)), g); err != nil {
+	if err := t.put(tGrants, keyOf(g.Tenant, string(g.ID)), &g); err != nil {
 		return Begun{}, err
 	}
 	// Session and object are born together: one event tells of both.
@@ -167,7 +167,7 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 }
 
 func (t *txn) newPutGrant(by Actor, u *Upload, id GrantID, ttl time.Duration) Grant {
-	expires := t.now.Add(ttl)
+	expires := t.now.Add(ttl.Truncate(time.Millisecond))
 	if expires.After(u.ExpiresAt) {
 		expires = u.ExpiresAt
 	}

@@ -1,0 +1,115 @@
+package registry
+
+// The packed rows. A line here is a field on disk: never reorder, never reuse,
+// add at the end.
+
+func (u *Upload) fields(c *codec) {
+	text(c, &u.ID)
+	text(c, &u.Tenant)
+	text(c, &u.Principal)
+	text(c, &u.Bucket)
+	text(c, &u.Object)
+	text(c, &u.State)
+	text(c, &u.Filename)
+	text(c, &u.ContentType)
+	whole(c, &u.Size)
+	text(c, &u.SHA256)
+	text(c, &u.Grant)
+	c.time(&u.CreatedAt)
+	c.time(&u.ExpiresAt)
+	c.uint(&u.Attempt)
+	c.uint(&u.Epoch)
+	c.time(&u.LeaseUntil)
+	text(c, &u.Staging)
+	maybe(c, &u.Stored, func(s *Stored) { s.fields(c) })
+}
+
+func (s *Stored) fields(c *codec) {
+	whole(c, &s.Size)
+	text(c, &s.SHA256)
+	text(c, &s.MD5)
+	c.dict(&s.Checksums)
+}
+
+func (o *Object) fields(c *codec) {
+	text(c, &o.ID)
+	text(c, &o.Tenant)
+	text(c, &o.Upload)
+	text(c, &o.Principal)
+	text(c, &o.Bucket)
+	text(c, &o.Key)
+	c.uint(&o.Seq)
+	text(c, &o.State)
+	c.bool(&o.Held)
+	c.bool(&o.Overtaken)
+	text(c, &o.Filename)
+	text(c, &o.ContentType)
+	text(c, &o.DetectedType)
+	whole(c, &o.Size)
+	text(c, &o.SHA256)
+	text(c, &o.ETag)
+	c.dict(&o.Checksums)
+	c.dict(&o.Metadata)
+	c.dict(&o.Headers)
+	list(c, &o.Extents, func(x *Extent) {
+		text(c, &x.Blob)
+		whole(c, &x.Offset)
+		whole(c, &x.Length)
+	})
+	maybe(c, &o.Verdict, func(v *Verdict) { v.fields(c) })
+	list(c, &o.Targets, func(k *BlobKey) { text(c, k) })
+	c.time(&o.CreatedAt)
+	c.time(&o.ModifiedAt)
+	c.time(&o.PublishedAt)
+	maybe(c, &o.Scan, func(s *ScanTurn) { s.fields(c) })
+}
+
+func (v *Verdict) fields(c *codec) {
+	text(c, &v.Result)
+	text(c, &v.Reason)
+	list(c, &v.Engines, func(n *EngineNote) {
+		text(c, &n.Name)
+		text(c, &n.Version)
+		text(c, &n.Result)
+		text(c, &n.Signature)
+	})
+	c.time(&v.At)
+	whole(c, &v.Attempts)
+}
+
+func (s *ScanTurn) fields(c *codec) {
+	c.time(&s.Due)
+	whole(c, &s.Tries)
+	c.uint(&s.Number)
+	c.uint(&s.Epoch)
+	text(c, &s.Worker)
+}
+
+func (g *Grant) fields(c *codec) {
+	text(c, &g.ID)
+	text(c, &g.Tenant)
+	text(c, &g.Op)
+	text(c, &g.Upload)
+	text(c, &g.Object)
+	text(c, &g.Credential)
+	text(c, &g.Principal)
+	text(c, &g.Disposition)
+	c.time(&g.IssuedAt)
+	c.time(&g.ExpiresAt)
+	c.bool(&g.Revoked)
+}
+
+func (k *keyRow) fields(c *codec) {
+	text(c, &k.ID)
+	text(c, &k.Tenant)
+	text(c, &k.Principal)
+	list(c, &k.Roles, func(r *Role) { text(c, r) })
+	c.uint(&k.Generation)
+	c.time(&k.CreatedAt)
+	c.bool(&k.Revoked)
+	sealed := string(k.Sealed)
+	text(c, &sealed)
+	if c.reading {
+		k.Sealed = []byte(sealed)
+	}
+}
