@@ -117,7 +117,7 @@ func (s *spec) check(tb testing.TB, method, path string, a answer) {
 	if a.header.Get("X-Request-Id") == "" {
 		tb.Errorf("%s %s: no X-Request-Id", method, path)
 	}
-	if !documented {
+	if !documented || method == "HEAD" && a.status == 405 {
 		if a.status < 400 {
 			tb.Errorf("%s %s is not in the document and answers %d", method, path, a.status)
 		}
