@@ -17,9 +17,12 @@ import (
 func (a *API) preflight(c *fiber.Ctx, r *request) error {
 	ctx := c.Context()
 	path, query := auth.Target(ctx)
-	t, err := a.locate(ctx.Request.Header.Host(), path)
-	if err != nil {
-		return err
+	t, ok := a.locateURL(ctx.Request.Header.Host(), path)
+	if !ok {
+		var err error
+		if t, err = a.locate(ctx.Request.Header.Host(), path); err != nil {
+			return err
+		}
 	}
 	r.target = t
 	r.proof.Request.Query = query

@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 		{"reader deletes", call{method: "DELETE", path: "/photos/k", credentials: reader}, 403, "AccessDenied"},
 		{"reader makes a bucket", call{method: "PUT", path: "/more-photos", credentials: reader}, 403, "AccessDenied"},
 		{"other owner", call{method: "GET", path: "/photos", header: header("X-Amz-Expected-Bucket-Owner", "123456789012")}, 403, "AccessDenied"},
-		{"bad escape", call{method: "GET", path: "/photos/%zz", anonymous: true}, 400, "InvalidURI"},
+		{"bad escape", call{method: "GET", path: "/photos/%zz"}, 400, "InvalidURI"},
 		{"not UTF-8", call{method: "GET", path: "/photos/%ff"}, 400, "InvalidURI"},
 		{"long key", call{method: "GET", path: "/photos/" + long}, 400, "KeyTooLongError"},
 		{"user key under _", call{method: "GET", path: "/_/objects/obj_x"}, 403, "SignatureDoesNotMatch"},
@@ -265,7 +265,7 @@ func TestListenerFaults(t *testing.T) {
 		{"expectation", "PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: miracles\r\n\r\n", 417, "ExpectationFailed"},
 		{"method", "BREW /b HTTP/1.1\r\nHost: x\r\n\r\n", 405, "MethodNotAllowed"},
 		{"large header", "GET / HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 20000) + "\r\n\r\n", 400, "RequestHeaderSectionTooLarge"},
-		{"no path", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"},
+		{"no path", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 403, "AccessDenied"},
 		{"bad field", "GET /b HTTP/1.1\r\nHost: x\r\nno field\r\n\r\n", 400, "BadRequest"},
 	} {
 		t.Run(test.name, func(t *testing.T) { s.raw(test.text).want(t, test.status, test.code) })

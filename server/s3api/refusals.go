@@ -86,8 +86,8 @@ func (a *API) errorBody(r *request, e *refused) []byte {
 	for _, x := range e.details {
 		d.text(x.name, x.value)
 	}
-	if r.path != "" {
-		d.text("Resource", r.path)
+	if len(r.path) > 0 {
+		d.text("Resource", string(r.path))
 	}
 	d.text("RequestId", r.exchange.RequestID)
 	d.text("HostId", a.hostID)

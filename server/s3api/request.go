@@ -84,12 +84,8 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 		return nil
 	}
 	path, _ := auth.Target(ctx)
-	t, err := a.locate(ctx.Request.Header.Host(), path)
-	if err != nil {
-		return err
-	}
-	r.target = t
-	if r.level.reserved() {
+	if t, ok := a.locateURL(ctx.Request.Header.Host(), path); ok {
+		r.target = t
 		return a.admitURL(ctx, r)
 	}
 	return a.admitS3(ctx, r, path)
@@ -98,20 +94,20 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 // admitS3 is admit for requests signed with a user's key.
 func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
 	if err := a.cfg.Auth.S3(ctx, &r.proof); err != nil {
+		r.target, _ = a.locate(ctx.Request.Header.Host(), path) // for the answer only
 		return err
 	}
 	who := r.actor()
 	r.exchange.Tenant, r.exchange.Principal, r.exchange.AccessKey = string(who.Tenant), string(who.Principal), who.Credential
 	// The host that was proved is the one that names a bucket. Behind a proxy it
 	// may be another than the one that came.
-	t, err := a.locate(r.proof.Claim.Host, path)
-	if err != nil {
-		return err
-	}
-	if t.level.reserved() {
+	if _, reserved := a.locateURL(r.proof.Claim.Host, path); reserved {
 		return refuse(codeSignatureDoesNotMatch) // user keys never work there
 	}
-	r.target = t
+	var err error
+	if r.target, err = a.locate(r.proof.Claim.Host, path); err != nil {
+		return err
+	}
 	r.exchange.Bucket, r.exchange.Key = string(r.bucket), r.key
 	if r.route, err = findRoute(r); err != nil {
 		return err

@@ -31,35 +31,50 @@ type target struct {
 	bucket registry.BucketName // decoded
 	key    string              // decoded
 	id     string              // of an upload or object URL, as it came
-	path   string              // as it came: for error answers; "" for reserved paths
-	hosted bool                // the bucket was in the host name
+	path   []byte              // as it came, for error answers; nil for /_/
 }
 
-// locate finds the target of a raw path on a host. The path is decoded once and
-// never normalised: "//" and ".." are parts of keys.
+// locateURL finds the target of a path below /_/ on a plain host. Elsewhere
+// "_/…" is a key like any other.
+func (a *API) locateURL(host, path []byte) (target, bool) {
+	rest, ok := bytes.CutPrefix(path, []byte("/_/"))
+	if !ok || a.hostBucket(host) != "" {
+		return target{}, false
+	}
+	kind, id, _ := strings.Cut(string(rest), "/")
+	switch kind {
+	case "uploads":
+		return target{level: uploadURL, id: id}, true
+	case "objects":
+		return target{level: objectURL, id: id}, true
+	}
+	return target{level: otherURL}, true
+}
+
+// locate finds the target of a raw path on a host, for user keys. The path is
+// decoded once and never normalised: "//" and ".." are parts of keys.
 func (a *API) locate(host, path []byte) (target, error) {
+	t := target{path: path}
 	if len(path) == 0 || path[0] != '/' {
-		return target{}, refuse(codeInvalidURI)
+		return t, refuse(codeInvalidURI)
 	}
 	rest := path[1:]
-	t := target{path: string(path)}
-	if bucket := a.hostBucket(string(host)); bucket != "" {
-		t.hosted, t.bucket = true, registry.BucketName(bucket)
-		return t, t.setKey(rest)
+	if bucket := a.hostBucket(host); bucket != "" {
+		t.bucket = registry.BucketName(bucket)
+		err := t.setKey(rest)
+		return t, err
 	}
-	first, key, slash := bytes.Cut(rest, []byte{'/'})
-	switch {
-	case slash && string(first) == "_":
-		return locateURL(string(key)), nil
-	case len(rest) == 0:
+	if len(rest) == 0 {
 		return t, nil
 	}
-	bucket, err := sigv4.DecodePath(nil, first)
+	first, key, _ := bytes.Cut(rest, []byte{'/'})
+	bucket, err := sigv4.DecodePath(make([]byte, 0, len(first)), first)
 	if err != nil || !utf8.Valid(bucket) {
-		return target{}, refuse(codeInvalidURI)
+		return t, refuse(codeInvalidURI)
 	}
 	t.bucket = registry.BucketName(bucket)
-	return t, t.setKey(key)
+	err = t.setKey(key)
+	return t, err
 }
 
 // setKey sets the key from what follows the bucket in the path, and the level.
@@ -81,23 +96,13 @@ func (t *target) setKey(raw []byte) error {
 	return nil
 }
 
-func locateURL(rest string) target {
-	kind, id, _ := strings.Cut(rest, "/")
-	switch kind {
-	case "uploads":
-		return target{level: uploadURL, id: id}
-	case "objects":
-		return target{level: objectURL, id: id}
-	}
-	return target{level: otherURL}
-}
-
 // hostBucket returns the bucket that a host names below one of the domains, ""
 // for a plain host.
-func (a *API) hostBucket(host string) string {
+func (a *API) hostBucket(raw []byte) string {
 	if len(a.domains) == 0 {
 		return ""
 	}
+	host := string(raw)
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host = host[:i]
 	}
