@@ -121,7 +121,8 @@ type Config struct {
 
 	// How long running transfers may go on after SIGTERM before they are cut.
 	ServerShutdownGrace time.Duration `key:"server.shutdown_grace"`
-	// Connections that one port serves at the same time; more are refused.
+	// Connections that one port serves at the same time; more are answered with
+	// 503 and closed.
 	ServerMaxConnections int `key:"server.max_connections"`
 	// Time a client has to send a request's headers.
 	ServerHeaderTimeout time.Duration `key:"server.header_timeout"`
@@ -129,8 +130,9 @@ type Config struct {
 	ServerIdleTimeout time.Duration `key:"server.idle_timeout"`
 	// How long a body may stand still before its transfer is ended.
 	ServerBodyIdle time.Duration `key:"server.body_idle"`
-	// Average rate per second that a body must keep after its first minute. 0
-	// switches the rule off.
+	// Rate per second that a body must keep, averaged over the time spent
+	// waiting for the client and judged after 30 s of it. 0 switches the rule
+	// off.
 	ServerMinRate Size `key:"server.min_rate"`
 }
 
@@ -154,7 +156,7 @@ func Default() Config {
 		DownloadsURLTTL:      300 * time.Second,
 		ScannerWorkers:       2,
 		ServerShutdownGrace:  30 * time.Second,
-		ServerMaxConnections: 16384,
+		ServerMaxConnections: 8192,
 		ServerHeaderTimeout:  10 * time.Second,
 		ServerIdleTimeout:    60 * time.Second,
 		ServerBodyIdle:       30 * time.Second,

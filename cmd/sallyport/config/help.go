@@ -40,9 +40,9 @@ var help = map[string]string{
 	"scanner.required":       "Hold every upload for review while no malware engine is configured, rather than publish on the built-in inspection alone.",
 	"scanner.workers":        "Objects inspected at the same time.",
 	"server.shutdown_grace":  "How long running transfers may go on after SIGTERM before they are cut.",
-	"server.max_connections": "Connections that one port serves at the same time; more are refused.",
+	"server.max_connections": "Connections that one port serves at the same time; more are answered with 503 and closed.",
 	"server.header_timeout":  "Time a client has to send a request's headers.",
 	"server.idle_timeout":    "How long an idle connection is kept open for the next request.",
 	"server.body_idle":       "How long a body may stand still before its transfer is ended.",
-	"server.min_rate":        "Average rate per second that a body must keep after its first minute. 0 switches the rule off.",
+	"server.min_rate":        "Rate per second that a body must keep, averaged over the time spent waiting for the client and judged after 30 s of it. 0 switches the rule off.",
 }
