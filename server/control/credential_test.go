@@ -81,26 +81,6 @@ func TestOldAndOtherSignatures(t *testing.T) {
 	}
 }
 
-// raw sends text as it is and returns all that comes back.
-func (r *rig) raw(text string) string {
-	r.tb.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	must(r.tb, err)
-	defer func() { _ = conn.Close() }()
-	must(r.tb, conn.SetDeadline(time.Now().Add(patience)))
-	_, err = conn.Write([]byte(text))
-	must(r.tb, err)
-	var b strings.Builder
-	buf := make([]byte, 4096)
-	for {
-		n, err := conn.Read(buf)
-		b.Write(buf[:n])
-		if err != nil {
-			return b.String()
-		}
-	}
-}
-
 func TestTokenLife(t *testing.T) {
 	r := newRig(t)
 	a := r.do(r.root, "POST", "/tokens", `{"name":"ci","roles":["reader"],"ttl":"10m"}`).want(201, "")

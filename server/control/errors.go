@@ -10,7 +10,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
-	"sallyport/registry/blob"
 	"sallyport/registry/pipeline"
 	"sallyport/registry/policy"
 	"sallyport/server"
@@ -88,8 +87,7 @@ var answers = []answer{
 	{pipeline.ErrCut, 403, codeForbidden, "What allowed the transfer was revoked meanwhile."},
 	{pipeline.ErrNoSpace, 507, "STORAGE_FULL", "There is no room for new bodies."},
 	{registry.ErrStorageFull, 507, "STORAGE_FULL", "There is no room for new bodies."},
-	{blob.ErrFull, 507, "STORAGE_FULL", "There is no room for new bodies."},
-	{blob.ErrUnavailable, 503, codeUnavailable, "The storage behind this server is unavailable; try again later."},
+	{pipeline.ErrUnavailable, 503, codeUnavailable, "The storage behind this server is unavailable; try again later."},
 
 	{registry.ErrConflict, 409, codeInvalid, "That is not possible in its present state."},
 	{errInvalid, 400, codeInvalid, ""},

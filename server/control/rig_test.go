@@ -59,6 +59,8 @@ type setup struct {
 	api     control.Config
 	moves   pipeline.Config
 	proxies []string // trusted
+
+	required bool // hold what no malware engine saw
 }
 
 // who is a caller: a key pair or a token.
@@ -111,7 +113,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	s.api.Proxies, err = server.ParseTrustedProxies(s.proxies)
 	must(tb, err)
 	r.moves = pipeline.New(s.moves)
-	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Inspect: []scanner.Engine{&inspect.Engine{}}, Now: r.now, Log: log})
+	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Inspect: []scanner.Engine{&inspect.Engine{}},
+		Required: s.required, Now: r.now, Log: log})
 	s.api.Pipeline = r.moves
 	s.api.Auth = auth.New(auth.Config{Ledger: r.ledger, Region: region, Now: r.now, PresignMax: time.Hour})
 	tb.Cleanup(func() {
@@ -376,6 +379,26 @@ func (r *rig) inspect() {
 			return
 		}
 	}
+}
+
+// dial opens a connection of its own.
+func (r *rig) dial() net.Conn {
+	r.tb.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	must(r.tb, err)
+	r.tb.Cleanup(func() { _ = conn.Close() })
+	must(r.tb, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// raw sends text as it is and returns all that comes back.
+func (r *rig) raw(text string) string {
+	r.tb.Helper()
+	conn := r.dial()
+	_, err := io.WriteString(conn, text)
+	must(r.tb, err)
+	back, _ := io.ReadAll(conn) // a reset ends it as well
+	return string(back)
 }
 
 // beyondLoopback returns an address of this machine that is not loopback.
