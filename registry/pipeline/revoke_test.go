@@ -99,8 +99,9 @@ func TestRevocationWaitsForCommits(t *testing.T) {
 		return err == nil && g.Revoked
 	})
 	select {
-	case <-revoked:
-		t.Error("the revocation returned while a PUT was committing")
+	case err := <-revoked:
+		release()
+		t.Fatalf("the revocation returned (%v) while a PUT was committing", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	release()
