@@ -175,6 +175,24 @@ func TestRefusedUploads(t *testing.T) {
 	}
 }
 
+// TestSuspended stops the URLs of a tenant.
+func TestSuspended(t *testing.T) {
+	s := newStack(t)
+	_, err := s.ledger.CreateTenant(s.ctx(), root, "acme")
+	s.must(err)
+	ann := registry.Actor{Tenant: "acme", Principal: "ann", Roles: []registry.Role{registry.RoleAdmin}}
+	ann.Credential = s.key("acme", "ann", registry.RoleAdmin).AccessKeyID
+	b := s.begin(ann, 12, "")
+	url := s.sign(link{tenant: "acme", method: "PUT", path: "/_/uploads/" + string(b.Upload.ID), grant: string(b.Grant.ID), headers: plainText})
+	s.must(s.pipe.SuspendTenant(s.ctx(), root, "acme"))
+	s.put(url, hello).want(t, 403, "AccessDenied")
+	s.put(flip(url, -1), hello).want(t, 403, "SignatureDoesNotMatch")
+	s.must(s.pipe.ResumeTenant(s.ctx(), root, "acme"))
+	if r := s.put(url, hello); r.status != 200 {
+		t.Errorf("after the suspension: %d %s", r.status, r.body)
+	}
+}
+
 // TestURLDigests holds uploads against the digests that session and request
 // declare.
 func TestURLDigests(t *testing.T) {
