@@ -229,14 +229,35 @@ func TestRevokedBetweenProofAndUse(t *testing.T) {
 			t.Errorf("%s: write: %v, want ErrRevoked", name, err)
 		}
 	}
-	dave := r.user("dave", registry.RoleReader)
-	if err := r.SuspendTenant(t.Context(), admin, admin.Tenant); err != nil {
+}
+
+func TestSuspendedBetweenProofAndUse(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.CreateTenant(t.Context(), admin, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	k, _, err := r.CreateKey(t.Context(), admin, registry.NewKey{Tenant: "acme", Principal: "dave", Roles: []registry.Role{registry.RoleAdmin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dave := registry.Actor{Tenant: "acme", Principal: "dave", Credential: string(k.ID), Roles: k.Roles}
+	if err := r.CreateBucket(t.Context(), dave, "photos"); err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := r.AdmitObject(t.Context(), dave, pipeline.ObjectRequest{Bucket: "photos", Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.PutObject(t.Context(), ticket, bodyOf(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SuspendTenant(t.Context(), admin, "acme"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.FindKey(t.Context(), dave, "photos", "k"); !errors.Is(err, registry.ErrTenantSuspended) {
 		t.Errorf("suspended: %v, want ErrTenantSuspended", err)
 	}
-	if err := r.ResumeTenant(t.Context(), admin, admin.Tenant); err != nil {
+	if err := r.ResumeTenant(t.Context(), admin, "acme"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.FindKey(t.Context(), dave, "photos", "k"); err != nil {
