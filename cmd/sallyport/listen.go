@@ -70,7 +70,7 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.ops, err = server.NewOps(server.OpsConfig{
-		Addr: s.cfg.OpsAddr, Log: s.log, Now: now, Metrics: metrics, Checks: s.checks(worker),
+		Addr: s.cfg.OpsAddr, Log: quiet(s.log, s.cfg.LogLevel), Now: now, Metrics: metrics, Checks: s.checks(worker),
 	})
 	if err != nil {
 		return err

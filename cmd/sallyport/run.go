@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -55,14 +54,6 @@ func (a *app) serve(cfg config.Config, showCredentials bool) error {
 	a.welcome(s, showCredentials)
 	err = s.wait(signals)
 	return errors.Join(err, s.stop(signals))
-}
-
-func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // service is a running server.

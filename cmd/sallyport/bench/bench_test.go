@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -58,12 +59,17 @@ type bench struct {
 	vol    volume
 	binary string // sallyport
 	rounds int
+	only   *regexp.Regexp // the rows of objects to measure
 	report *report
 }
 
 func TestBench(t *testing.T) {
 	began := time.Now()
 	b := &bench{rounds: int(number(t, "SALLYPORT_BENCH_ROUNDS", 5)), report: newReport(os.Stdout)}
+	var err error
+	if b.only, err = regexp.Compile(os.Getenv("SALLYPORT_BENCH_ROWS")); err != nil {
+		t.Fatal(err)
+	}
 	b.binary = buildSallyport(t)
 	b.vol = newVolume(t)
 	b.report.machine(b.vol)

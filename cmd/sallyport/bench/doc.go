@@ -18,4 +18,5 @@
 //	SALLYPORT_BENCH_OBJECTS  objects in the ledger of TestBench/ledger (1000000)
 //	SALLYPORT_BENCH_BODY     bytes per client in TestBench/memory (1073741824)
 //	SALLYPORT_BENCH_ROUNDS   rounds per row (5)
+//	SALLYPORT_BENCH_ROWS     which rows of objects, a regular expression: "^GET 4 KiB"
 package bench

@@ -5,6 +5,7 @@ package bench
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,9 +121,9 @@ func (b *bench) takeTurns(t *testing.T, l load, servers []server, behind *proces
 	return results
 }
 
-// rows are the four loads of each kind of server: PUT and GET, alone and 16 at a
-// time. The objects that are read have been put before.
-func rows(size int64, each time.Duration) []load {
+// rows are four loads: PUT and GET, alone and 16 at a time. The objects that are
+// read have been put before.
+func (b *bench) rows(size int64, each time.Duration) []load {
 	body := noise(int(min(size, chunk)))
 	kind := sizeText(size)
 	var all []load
@@ -147,7 +148,7 @@ func rows(size int64, each time.Duration) []load {
 			},
 		})
 	}
-	return all
+	return slices.DeleteFunc(all, func(l load) bool { return !b.only.MatchString(l.name) })
 }
 
 func putRequest(path string, body []byte, size int64) request {

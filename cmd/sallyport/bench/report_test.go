@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -84,12 +85,25 @@ func (r *report) printf(format string, args ...any) { fmt.Fprintf(r.out, format,
 
 func (r *report) machine(v volume) {
 	load, _ := os.ReadFile("/proc/loadavg") // only a hint
+	fields := strings.Fields(string(load))
 	r.printf("\n%s, %d processors, load %s; files on %s\n", runtime.Version(), runtime.NumCPU(),
-		strings.Join(strings.Fields(string(load))[:min(3, len(strings.Fields(string(load))))], " "), v.note)
+		strings.Join(fields[:min(3, len(fields))], " "), v.note)
 }
 
 func (r *report) title(text, columns string) {
-	r.printf("\n%s\n%s\n", text, columns)
+	r.printf("\n%s; one processor hashes %.0f MiB/s of SHA-256 now\n%s\n", text, yardstick(), columns)
+}
+
+// yardstick tells how fast a processor is at the moment: on a shared machine one
+// run's processor times mean little beside another's without it.
+func yardstick() float64 {
+	block := make([]byte, 1<<20)
+	began := time.Now()
+	const blocks = 64
+	for range blocks {
+		sha256.Sum256(block)
+	}
+	return blocks / time.Since(began).Seconds()
 }
 
 // row prints one load for all servers; the first one is what the others are

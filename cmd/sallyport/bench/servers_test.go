@@ -199,11 +199,18 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// makeBucket makes a bucket. MinIO calls itself ready a little before it is.
 func (s server) makeBucket(t *testing.T, name string) {
 	t.Helper()
-	c := dial(t, s.host)
-	defer c.Close()
-	if err := c.do(request{method: "PUT", path: "/" + name, wantStatus: 200}); err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		c := dial(t, s.host)
+		err = c.do(request{method: "PUT", path: "/" + name, wantStatus: http.StatusOK})
+		c.Close()
+		if err == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
+	t.Fatal(err)
 }

@@ -27,7 +27,7 @@ func benchDisk(t *testing.T, b *bench) {
 		time time.Duration
 	}{{small, smallTime}, {large, largeTime}} {
 		prepare(t, servers, part.size)
-		for _, l := range rows(part.size, part.time) {
+		for _, l := range b.rows(part.size, part.time) {
 			results := b.takeTurns(t, l, servers, nil)
 			b.report.row(l, servers, results)
 			for name, r := range ahead {
@@ -91,7 +91,7 @@ func benchFront(t *testing.T, b *bench) {
 	servers := []server{front, direct, proxy}
 	b.report.title("In front of MinIO", storeColumns)
 	prepare(t, []server{front, direct}, large)
-	for _, l := range rows(large, largeTime) {
+	for _, l := range b.rows(large, largeTime) {
 		results := b.takeTurns(t, l, servers, direct.process)
 		b.report.row(l, servers, results)
 		if strings.HasPrefix(l.name, "PUT") {
