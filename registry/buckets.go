@@ -13,7 +13,7 @@ func (l *Ledger) CreateBucket(ctx context.Context, by Actor, b Bucket) error {
 	if err := validBucket(b); err != nil {
 		return fmt.Errorf("create bucket: %w", err)
 	}
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		key := keyOf(by.Tenant, string(b.Name))
 		if known, err := t.has(tBuckets, key); err != nil {
 			return err
@@ -42,7 +42,7 @@ func (l *Ledger) PutProfile(ctx context.Context, by Actor, b Bucket) error {
 	if err := validBucket(b); err != nil {
 		return fmt.Errorf("put profile: %w", err)
 	}
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		row, what := b, EventProfileChanged
 		switch old, err := t.bucket(by.Tenant, b.Name); {
 		case err == nil:
@@ -117,7 +117,7 @@ func (l *Ledger) Buckets(ctx context.Context, tenant TenantName) ([]Bucket, erro
 // accepted for it waits to be. ErrBucketNotEmpty, ErrNotFound; the profile
 // "default" stays (ErrConflict).
 func (l *Ledger) DeleteBucket(ctx context.Context, by Actor, tenant TenantName, name BucketName) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		if _, err := t.bucket(tenant, name); err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func (l *Ledger) AcceptClock(ctx context.Context, by Actor) error {
 	if jump == 0 {
 		return nil
 	}
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		_, err := t.record(t.event(EventClockAccepted, by))
 		return err
 	})

@@ -15,7 +15,7 @@ const (
 // DeleteObject deletes an object in whatever state; a session that still runs
 // is aborted with it. Its row stays, as deleted. Again changes nothing.
 func (l *Ledger) DeleteObject(ctx context.Context, by Actor, tenant TenantName, id ObjectID) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		o, err := t.object(tenant, id)
 		if err != nil || o.State == ObjectDeleted {
 			return err
@@ -51,7 +51,7 @@ func (l *Ledger) DeleteKeys(ctx context.Context, by Actor, tenant TenantName, bu
 	results := make([]error, len(keys))
 	for start := 0; start < len(keys); start += deleteBatch {
 		batch := keys[start:min(start+deleteBatch, len(keys))]
-		err := l.update(ctx, func(t *txn) error {
+		err := l.change(ctx, by, func(t *txn) error {
 			for _, key := range batch {
 				if err := t.deleteKey(by, tenant, bucket, key); err != nil {
 					return err

@@ -210,7 +210,7 @@ func (l *Ledger) GetTicket(ctx context.Context, tenant TenantName, id GrantID) (
 
 // RevokeGrant stops one URL for good. Doing so again changes nothing.
 func (l *Ledger) RevokeGrant(ctx context.Context, by Actor, tenant TenantName, id GrantID) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		g, err := t.grant(tenant, id)
 		if err != nil || g.Revoked {
 			return err

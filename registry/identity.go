@@ -151,7 +151,7 @@ func (l *Ledger) CreateTenant(ctx context.Context, by Actor, name TenantName) (T
 		return Tenant{}, fmt.Errorf("create tenant: %w", err)
 	}
 	var made Tenant
-	err = l.update(ctx, func(t *txn) error {
+	err = l.change(ctx, by, func(t *txn) error {
 		made = born.row
 		made.CreatedAt = t.now
 		return t.addTenant(born, by)
@@ -212,7 +212,7 @@ func (l *Ledger) ResumeTenant(ctx context.Context, by Actor, name TenantName) er
 
 func (l *Ledger) setSuspended(ctx context.Context, name TenantName, what EventType, by Actor) error {
 	suspend := what == EventTenantSuspended
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		row, err := t.tenant(name)
 		if err != nil || row.Suspended == suspend {
 			return err
@@ -242,7 +242,7 @@ func (l *Ledger) setSuspended(ctx context.Context, name TenantName, what EventTy
 // RevokePrincipal stops all keys and tokens of a principal for good, and every
 // URL they issued.
 func (l *Ledger) RevokePrincipal(ctx context.Context, by Actor, tenant TenantName, name PrincipalName) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		if known, err := t.has(tPrincipals, keyOf(tenant, string(name))); err != nil || !known {
 			return errors.Join(err, absent(known))
 		}

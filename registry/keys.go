@@ -41,7 +41,7 @@ func (l *Ledger) CreateKey(ctx context.Context, by Actor, k NewKey) (AccessKey, 
 		return AccessKey{}, "", fmt.Errorf("create key: %w", err)
 	}
 	var made AccessKey
-	err = l.update(ctx, func(t *txn) error {
+	err = l.change(ctx, by, func(t *txn) error {
 		if _, err := t.tenant(k.Tenant); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (l *Ledger) Keys(ctx context.Context, tenant TenantName, page Page) ([]Acce
 // RevokeKey stops an access key for good, and every URL it issued. Doing so
 // again changes nothing.
 func (l *Ledger) RevokeKey(ctx context.Context, by Actor, tenant TenantName, id AccessKeyID) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		var row keyRow
 		if err := t.load(tKeys, []byte(id), &row); err != nil {
 			return err

@@ -188,6 +188,20 @@ func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	return err
 }
 
+// change is update for what an actor asks for. A request is proved by its header,
+// and its body may be long in coming: what was revoked meanwhile changes nothing
+// any more.
+func (l *Ledger) change(ctx context.Context, by Actor, fn func(*txn) error) error {
+	return l.update(ctx, func(t *txn) error {
+		if by.Principal != systemPrincipal {
+			if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
+				return err
+			}
+		}
+		return fn(t)
+	})
+}
+
 // view runs fn on a snapshot.
 func (l *Ledger) view(ctx context.Context, fn func(*txn) error) error {
 	return l.store.View(ctx, func(tx kv.Tx) error {

@@ -205,7 +205,7 @@ func (l *Ledger) CompletePut(ctx context.Context, a Attempt, s Stored) (Upload, 
 func (l *Ledger) Finalize(ctx context.Context, by Actor, tenant TenantName, id UploadID, sha256 string) (Object, error) {
 	var o Object
 	var mismatch bool
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		u, err := t.upload(tenant, id)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, 
 		return Object{}, fmt.Errorf("review: %w: the reason is a code", ErrInvalid)
 	}
 	var o Object
-	err := l.update(ctx, func(t *txn) (err error) {
+	err := l.change(ctx, by, func(t *txn) (err error) {
 		if o, err = t.object(by.Tenant, id); err != nil {
 			return err
 		}

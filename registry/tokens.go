@@ -40,7 +40,7 @@ func (l *Ledger) CreateToken(ctx context.Context, by Actor, n NewToken) (Token, 
 	}
 	hash := sha256.Sum256([]byte(secret))
 	var row Token
-	err = l.update(ctx, func(t *txn) error {
+	err = l.change(ctx, by, func(t *txn) error {
 		row = Token{
 			ID: TokenID(id), Name: n.Name, Tenant: by.Tenant, Principal: by.Principal, Roles: n.Roles,
 			CreatedAt: t.now, ExpiresAt: t.now.Add(n.TTL),
@@ -117,7 +117,7 @@ func (l *Ledger) Tokens(ctx context.Context, tenant TenantName, page Page) ([]To
 // RevokeToken stops a token for good, and every URL it issued. Doing so again
 // changes nothing.
 func (l *Ledger) RevokeToken(ctx context.Context, by Actor, tenant TenantName, id TokenID) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		hash, err := t.get(tTokenList, keyOf(tenant, string(id)))
 		if err != nil {
 			return err

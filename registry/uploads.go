@@ -60,10 +60,7 @@ func (l *Ledger) CreateUpload(ctx context.Context, by Actor, n NewUpload) (Begun
 		return Begun{}, fmt.Errorf("create upload: %w", err)
 	}
 	var begun Begun
-	err = l.update(ctx, func(t *txn) (err error) {
-		if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
-			return err
-		}
+	err = l.change(ctx, by, func(t *txn) (err error) {
 		if n.Idempotency.Key != "" {
 			begun, err = t.replay(by, n.Idempotency)
 			if begun.Replayed || err != nil {
@@ -296,7 +293,7 @@ func (l *Ledger) Uploads(ctx context.Context, tenant TenantName, principal Princ
 // its bytes become garbage. Aborting again changes nothing. A session that is
 // finalized or expired is ErrUploadFinalized or ErrUploadExpired.
 func (l *Ledger) AbortUpload(ctx context.Context, by Actor, tenant TenantName, id UploadID) error {
-	err := l.update(ctx, func(t *txn) error {
+	err := l.change(ctx, by, func(t *txn) error {
 		u, err := t.upload(tenant, id)
 		if err != nil || u.State == UploadAborted {
 			return err

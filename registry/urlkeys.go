@@ -75,8 +75,9 @@ func (l *Ledger) urlKey(row urlKeyRow) URLKey {
 }
 
 // URLKey returns the key a URL names, for verifying it: the tenant's present
-// one, or an earlier one while its overlap lasts. Else ErrNotFound; a
-// suspended tenant is ErrTenantSuspended.
+// one, or an earlier one while its overlap lasts. Else ErrNotFound. Whether the
+// tenant is suspended is for PutTicket and GetTicket to say, to whoever has a
+// URL that was not altered.
 func (l *Ledger) URLKey(ctx context.Context, id string) (URLKey, error) {
 	var row urlKeyRow
 	err := l.view(ctx, func(t *txn) error {
@@ -88,11 +89,6 @@ func (l *Ledger) URLKey(ctx context.Context, id string) (URLKey, error) {
 		}
 		if !row.RetiresAt.IsZero() && !t.now.Before(row.RetiresAt) {
 			return ErrNotFound
-		}
-		if blocked, err := t.has(tBlocked, blockedTenant(row.Tenant)); err != nil {
-			return err
-		} else if blocked {
-			return ErrTenantSuspended
 		}
 		return nil
 	})
@@ -138,7 +134,7 @@ func (t *txn) signingURLKey(tenant TenantName) (row urlKeyRow, err error) {
 func (l *Ledger) RotateURLKey(ctx context.Context, by Actor, tenant TenantName, overlap time.Duration) error {
 	fresh, err := l.newURLKey(tenant, 0)
 	if err == nil {
-		err = l.update(ctx, func(t *txn) error {
+		err = l.change(ctx, by, func(t *txn) error {
 			old, err := t.signingURLKey(tenant)
 			if err != nil {
 				return err

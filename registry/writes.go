@@ -34,10 +34,7 @@ func (l *Ledger) PutObject(ctx context.Context, by Actor, n NewObject) (Object, 
 		return Object{}, fmt.Errorf("put object: %w: key, size, type or file name", ErrInvalid)
 	}
 	var o Object
-	err := l.update(ctx, func(t *txn) (err error) {
-		if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
-			return err
-		}
+	err := l.change(ctx, by, func(t *txn) (err error) {
 		b, err := t.bucket(by.Tenant, n.Bucket)
 		if err != nil {
 			return err
