@@ -10,16 +10,6 @@ import (
 	"sallyport/registry/kv"
 )
 
-// idempotencyAge is how long an Idempotency-Key is remembered.
-const idempotencyAge = 24 * time.Hour
-
-// Idempotency ties a request to what it was answered the first time. A zero
-// one asks for nothing.
-type Idempotency struct {
-	Key         string // the client's, up to 255 bytes
-	Fingerprint string // of the whole request: the same key with another one is refused
-}
-
 // NewUpload asks for a session. Policy has decided; nothing here is a default.
 type NewUpload struct {
 	Bucket      BucketName
@@ -38,14 +28,6 @@ type Begun struct {
 	Object   Object
 	Grant    Grant
 	Replayed bool // the Idempotency-Key was seen: nothing new was created
-}
-
-// idempotencyRow is what a replay is answered from.
-type idempotencyRow struct {
-	Fingerprint string   `json:"fingerprint"`
-	Upload      UploadID `json:"upload"`
-	Grant       GrantID  `json:"grant"`
-	At          uint64   `json:"at"` // milliseconds
 }
 
 // CreateUpload begins a session: upload, pending object and PUT grant, in one
@@ -172,76 +154,6 @@ func (t *txn) newPutGrant(by Actor, u *Upload, id GrantID, ttl time.Duration) Gr
 		ID: id, Tenant: u.Tenant, Op: GrantPut, Upload: u.ID, Object: u.Object,
 		Credential: by.Credential, Principal: by.Principal, IssuedAt: t.now, ExpiresAt: expires,
 	}
-}
-
-func idempotencyKey(by Actor, key string) []byte {
-	return keyOf(by.Tenant, string(by.Principal), key)
-}
-
-// replay answers a request that was made before. A row past its age counts as
-// absent, whether or not it was swept.
-func (t *txn) replay(by Actor, i Idempotency) (Begun, error) {
-	var row idempotencyRow
-	err := t.load(tIdempotency, idempotencyKey(by, i.Key), &row)
-	if errors.Is(err, ErrNotFound) || err == nil && t.now.Sub(fromMillis(row.At)) >= idempotencyAge {
-		return Begun{}, nil
-	}
-	if err != nil {
-		return Begun{}, err
-	}
-	if row.Fingerprint != i.Fingerprint {
-		return Begun{}, ErrIdempotencyConflict
-	}
-	u, err := t.upload(by.Tenant, row.Upload)
-	if err != nil {
-		return Begun{}, err
-	}
-	o, err := t.object(by.Tenant, u.Object)
-	if err != nil {
-		return Begun{}, err
-	}
-	g, err := t.grant(by.Tenant, row.Grant)
-	return Begun{Upload: u, Object: o, Grant: g, Replayed: true}, err
-}
-
-func (t *txn) remember(by Actor, i Idempotency, ids sessionIDs) error {
-	key := idempotencyKey(by, i.Key)
-	row := idempotencyRow{Fingerprint: i.Fingerprint, Upload: ids.upload, Grant: ids.grant, At: millis(t.now)}
-	if err := t.put(tIdempotency, key, row); err != nil {
-		return err
-	}
-	// By upload id, for one key may be used again after a day.
-	return t.Put(tIdempotencyAge, timed(t.now.Add(idempotencyAge), by.Tenant, string(ids.upload)), key)
-}
-
-// forgetIdempotency drops up to limit rows that are past their age.
-func (t *txn) forgetIdempotency(limit int) (int, error) {
-	var ages, keys [][]byte
-	err := t.Scan(tIdempotencyAge, until(t.now), func(age, key []byte) error {
-		ages, keys = append(ages, age), append(keys, key)
-		if len(ages) >= limit {
-			return kv.Stop
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	for i, age := range ages {
-		_, _, upload := untimed(age)
-		var row idempotencyRow
-		err := t.load(tIdempotency, keys[i], &row)
-		if err == nil && string(row.Upload) == upload {
-			err = t.Delete(tIdempotency, keys[i])
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return 0, err
-		}
-		if err := t.Delete(tIdempotencyAge, age); err != nil {
-			return 0, err
-		}
-	}
-	return len(ages), nil
 }
 
 // Upload returns one session, or ErrNotFound.
