@@ -153,7 +153,7 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	// In the table before the turn is taken: whoever revokes commits first and
 	// looks here second, so that either BeginPut or the table knows.
 	x := p.transfers.join(subject{
-		tenant: t.Upload.Tenant, principal: t.Upload.Principal, credential: t.actor.Credential,
+		tenant: t.Upload.Tenant, principal: t.actor.Principal, credential: t.actor.Credential,
 		grant: t.Grant.ID, upload: t.Upload.ID, object: t.Upload.Object,
 	}, func() { cancel(ErrCut) })
 	defer p.transfers.leave(x)

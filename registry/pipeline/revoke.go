@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"sallyport/registry"
@@ -88,10 +90,78 @@ func (p *Pipeline) RevokeURL(ctx context.Context, actor registry.Actor, id regis
 	return nil
 }
 
+// mayRevoke tells whether the actor may take away the credentials that pick picks.
+// Those of an operator are for operators: nobody else could let the system's owner
+// in again.
+func (p *Pipeline) mayRevoke(ctx context.Context, actor registry.Actor, action policy.Action, pick func(registry.PrincipalName, string) bool) error {
+	if err := policy.Allow(actor, action, ""); err != nil {
+		return err
+	}
+	forbidden := policy.Grantable(actor, actor.Tenant, []registry.Role{registry.RoleOperator})
+	if forbidden == nil {
+		return nil
+	}
+	for c, err := range p.credentials(ctx, actor.Tenant) {
+		if err != nil {
+			return err
+		}
+		if pick(c.principal, c.id) && slices.Contains(c.roles, registry.RoleOperator) {
+			return forbidden
+		}
+	}
+	return nil
+}
+
+// credential is a key or token without its secret.
+type credential struct {
+	id        string
+	principal registry.PrincipalName
+	roles     []registry.Role
+}
+
+// credentials yields every key and token of a tenant; an error ends it.
+func (p *Pipeline) credentials(ctx context.Context, tenant registry.TenantName) iter.Seq2[credential, error] {
+	return func(yield func(credential, error) bool) {
+		for k, err := range pages(ctx, tenant, p.ledger.Keys) {
+			if !yield(credential{string(k.ID), k.Principal, k.Roles}, err) {
+				return
+			}
+		}
+		for t, err := range pages(ctx, tenant, p.ledger.Tokens) {
+			if !yield(credential{string(t.ID), t.Principal, t.Roles}, err) {
+				return
+			}
+		}
+	}
+}
+
+// pages yields what a list holds, page after page; an error ends it.
+func pages[T any](ctx context.Context, tenant registry.TenantName, list func(context.Context, registry.TenantName, registry.Page) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for at := (registry.Page{}); ; {
+			rows, next, err := list(ctx, tenant, at)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if at.Cursor = next; next == "" {
+				return
+			}
+		}
+	}
+}
+
 // RevokeKey stops an access key of the actor's tenant, its URLs and what runs on
 // either.
 func (p *Pipeline) RevokeKey(ctx context.Context, actor registry.Actor, id registry.AccessKeyID) error {
-	if err := policy.Allow(actor, policy.ManageKeys, ""); err != nil {
+	err := p.mayRevoke(ctx, actor, policy.ManageKeys, func(_ registry.PrincipalName, credential string) bool { return credential == string(id) })
+	if err != nil {
 		return p.refuse("revoke", fmt.Errorf("revoke key: %w", err))
 	}
 	if err := p.ledger.RevokeKey(ctx, actor, actor.Tenant, id); err != nil {
@@ -103,7 +173,8 @@ func (p *Pipeline) RevokeKey(ctx context.Context, actor registry.Actor, id regis
 
 // RevokeToken is RevokeKey for a bearer token.
 func (p *Pipeline) RevokeToken(ctx context.Context, actor registry.Actor, id registry.TokenID) error {
-	if err := policy.Allow(actor, policy.ManageTokens, ""); err != nil {
+	err := p.mayRevoke(ctx, actor, policy.ManageTokens, func(_ registry.PrincipalName, credential string) bool { return credential == string(id) })
+	if err != nil {
 		return p.refuse("revoke", fmt.Errorf("revoke token: %w", err))
 	}
 	if err := p.ledger.RevokeToken(ctx, actor, actor.Tenant, id); err != nil {
@@ -116,7 +187,8 @@ func (p *Pipeline) RevokeToken(ctx context.Context, actor registry.Actor, id reg
 // RevokePrincipal stops a principal of the actor's tenant with all its keys,
 // tokens and URLs.
 func (p *Pipeline) RevokePrincipal(ctx context.Context, actor registry.Actor, name registry.PrincipalName) error {
-	if err := policy.Allow(actor, policy.ManageKeys, ""); err != nil {
+	err := p.mayRevoke(ctx, actor, policy.ManageKeys, func(bearer registry.PrincipalName, _ string) bool { return bearer == name })
+	if err != nil {
 		return p.refuse("revoke", fmt.Errorf("revoke principal: %w", err))
 	}
 	if err := p.ledger.RevokePrincipal(ctx, actor, actor.Tenant, name); err != nil {
@@ -126,10 +198,14 @@ func (p *Pipeline) RevokePrincipal(ctx context.Context, actor registry.Actor, na
 	return nil
 }
 
-// SuspendTenant stops everything of a tenant until it is resumed.
+// SuspendTenant stops everything of a tenant until it is resumed. The operator's
+// own is registry.ErrConflict.
 func (p *Pipeline) SuspendTenant(ctx context.Context, actor registry.Actor, name registry.TenantName) error {
 	if err := policy.Allow(actor, policy.ManageTenants, ""); err != nil {
 		return p.refuse("revoke", fmt.Errorf("suspend tenant: %w", err))
+	}
+	if name == actor.Tenant {
+		return p.refuse("revoke", fmt.Errorf("suspend tenant: %w: nobody could resume the operators' own", registry.ErrConflict))
 	}
 	if err := p.ledger.SuspendTenant(ctx, actor, name); err != nil {
 		return err

@@ -15,6 +15,9 @@ import (
 	"sallyport/registry/policy"
 )
 
+// olga is an operator of another tenant than the one the tests are about.
+var olga = registry.Actor{Tenant: "operations", Principal: "olga", Roles: []registry.Role{registry.RoleOperator}}
+
 // user makes a key for a new principal of the default tenant.
 func (r *rig) user(name registry.PrincipalName, roles ...registry.Role) registry.Actor {
 	r.tb.Helper()
@@ -35,7 +38,7 @@ func revocations(r *rig, alice registry.Actor, b registry.Begun) map[string]func
 		"principal": func() error {
 			return r.RevokePrincipal(r.ctx(), admin, alice.Principal)
 		},
-		"tenant": func() error { return r.SuspendTenant(r.ctx(), admin, alice.Tenant) },
+		"tenant": func() error { return r.SuspendTenant(r.ctx(), olga, alice.Tenant) },
 		"reissue": func() error {
 			_, _, err := r.ReissuePut(r.ctx(), admin, b.Upload.ID, 0)
 			return err
@@ -151,7 +154,7 @@ func TestRevocationCutsDownloads(t *testing.T) {
 			return r.RevokePrincipal(r.ctx(), admin, a.Principal)
 		},
 		"tenant": func(r *rig, a registry.Actor, _ registry.Grant) error {
-			return r.SuspendTenant(r.ctx(), admin, a.Tenant)
+			return r.SuspendTenant(r.ctx(), olga, a.Tenant)
 		},
 		"delete by key": func(r *rig, _ registry.Actor, g registry.Grant) error {
 			_, err := r.DeleteKeys(r.ctx(), admin, registry.DefaultBucket, []string{string(g.Object)})
@@ -439,6 +442,68 @@ func TestForeignIdsAreUnknown(t *testing.T) {
 		a, b := call(foreign, b), call(admin, unknown)
 		if !errors.Is(a, registry.ErrNotFound) || !errors.Is(b, registry.ErrNotFound) || a.Error() != b.Error() {
 			t.Errorf("%s: foreign %v, unknown %v; want the same ErrNotFound", name, a, b)
+		}
+	}
+}
+
+// A URL stands on the credential that issued it, not on the session's.
+func TestRevocationCutsUploadsOfOthersByOwnURL(t *testing.T) {
+	r := newRig(t)
+	alice, carl := r.user("alice", registry.RoleUploader), r.user("carl", registry.RoleAdmin)
+	b := r.beginAs(alice, pipeline.BeginRequest{Filename: "a", ContentType: "text/plain", Size: int64(len(text))})
+	g, _, err := r.ReissuePut(t.Context(), carl, b.Upload.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Grant = g
+	s := stalling(text[:10])
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.putBody(r.ctx(), putRequest(b, len(text)), s)
+		done <- err
+	}()
+	await(t, "body", s.waiting)
+	if err := r.RevokePrincipal(t.Context(), admin, carl.Principal); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, pipeline.ErrCut) {
+			t.Errorf("running PUT: %v, want ErrCut", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the running PUT goes on")
+	}
+}
+
+// An admin of the operators' tenant cannot lock them out, and they not themselves.
+func TestOperatorsAreForOperatorsToRevoke(t *testing.T) {
+	r := newRig(t)
+	amy := r.user("amy", registry.RoleAdmin)
+	token, _, err := r.CreateToken(t.Context(), admin, registry.NewToken{Name: "ops", Roles: []registry.Role{registry.RoleOperator}, TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := r.user("both", registry.RoleReader, registry.RoleOperator)
+	for what, err := range map[string]error{
+		"key":       r.RevokeKey(t.Context(), amy, registry.AccessKeyID(admin.Credential)),
+		"token":     r.RevokeToken(t.Context(), amy, token.ID),
+		"principal": r.RevokePrincipal(t.Context(), amy, both.Principal),
+		"root":      r.RevokePrincipal(t.Context(), amy, admin.Principal),
+	} {
+		if !errors.Is(err, policy.ErrForbidden) {
+			t.Errorf("%s: %v, want ErrForbidden", what, err)
+		}
+	}
+	if err := r.SuspendTenant(t.Context(), admin, admin.Tenant); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("suspending the own tenant: %v, want ErrConflict", err)
+	}
+	for what, err := range map[string]error{
+		"token":     r.RevokeToken(t.Context(), admin, token.ID),
+		"principal": r.RevokePrincipal(t.Context(), admin, both.Principal),
+	} {
+		if err != nil {
+			t.Errorf("%s by an operator: %v", what, err)
 		}
 	}
 }
