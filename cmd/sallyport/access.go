@@ -21,6 +21,8 @@ func accessRecorder(ledger *registry.Ledger, log *slog.Logger) func(*server.Exch
 			Principal:  registry.PrincipalName(e.Principal),
 			Credential: e.AccessKey,
 			Op:         e.Op,
+			Bucket:     registry.BucketName(e.Bucket),
+			Key:        e.Key,
 			Upload:     registry.UploadID(e.Upload),
 			Object:     registry.ObjectID(e.Object),
 			Grant:      registry.GrantID(e.Grant),
