@@ -13,7 +13,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
-	"sallyport/server"
 	"sallyport/sigv4"
 )
 
@@ -75,7 +74,8 @@ type Proof struct {
 	Request sigv4.Request
 	Claim   sigv4.Claim
 	Key     *sigv4.SigningKey
-	// Actor is who signed with a user key; zero for URL keys.
+	// Actor is who signed with a user key; zero for URL keys. The request's id is
+	// the caller's to add, here and in the actor of a token.
 	Actor registry.Actor
 	// Tenant is the key's; also set for URL keys.
 	Tenant registry.TenantName
@@ -132,7 +132,7 @@ func (a *Authenticator) userKey(ctx *fasthttp.RequestCtx, p *Proof) error {
 	p.Tenant = cred.Tenant
 	p.Actor = registry.Actor{
 		Tenant: cred.Tenant, Principal: cred.Principal, Roles: cred.Roles,
-		Credential: string(cred.ID), RequestID: server.ExchangeOf(ctx).RequestID,
+		Credential: string(cred.ID),
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (a *Authenticator) Token(ctx *fasthttp.RequestCtx, secret string) (registry
 	}
 	return registry.Actor{
 		Tenant: t.Tenant, Principal: t.Principal, Roles: t.Roles,
-		Credential: string(t.ID), RequestID: server.ExchangeOf(ctx).RequestID,
+		Credential: string(t.ID),
 	}, nil
 }
 

@@ -90,8 +90,9 @@ func (k *call) prove(body []byte) error {
 
 // is sets who calls.
 func (k *call) is(actor registry.Actor) {
-	k.actor = actor
 	x := server.ExchangeOf(k.ctx)
+	k.actor = actor
+	k.actor.RequestID = x.RequestID
 	x.Tenant, x.Principal, x.AccessKey = string(actor.Tenant), string(actor.Principal), actor.Credential
 }
 

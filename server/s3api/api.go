@@ -33,6 +33,9 @@ type Config struct {
 	Domains []string
 	// CORSOrigins may use what a bucket has no rule of its own for.
 	CORSOrigins []string
+	// ConsoleOrigins may use everything, whatever a bucket's rule is: the origins
+	// of the console.
+	ConsoleOrigins []string
 	// DebugSignatures shows a client what was signed when its signature does not
 	// match.
 	DebugSignatures bool

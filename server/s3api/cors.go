@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -52,12 +53,13 @@ func (a *API) originFields(ctx *fasthttp.RequestCtx, r *request) []server.Field 
 // rule returns the CORS rule of what a request is about: the bucket's, where it
 // has one, else the server's.
 func (a *API) rule(r *request) server.CORS {
+	origins := a.cfg.CORSOrigins
 	if b, ok := a.ruledBy(r); ok {
 		if row, err := a.ledger.Bucket(background(), a.ruledTenant(r), b); err == nil && len(row.CORSOrigins) > 0 {
-			return server.CORS{AllowedOrigins: row.CORSOrigins}
+			origins = row.CORSOrigins
 		}
 	}
-	return server.CORS{AllowedOrigins: a.cfg.CORSOrigins}
+	return server.CORS{AllowedOrigins: slices.Concat(origins, a.cfg.ConsoleOrigins)}
 }
 
 // ruledBy finds the bucket. Behind a signed URL it is that of the session or the

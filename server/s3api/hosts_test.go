@@ -43,7 +43,7 @@ func TestHosts(t *testing.T) {
 
 // TestCORS asks as browsers do.
 func TestCORS(t *testing.T) {
-	s := newStack(t)
+	s := newStack(t, func(c *setup) { c.api.ConsoleOrigins = []string{"https://ui.test"} })
 	_, err := s.ledger.CreateTenant(s.ctx(), root, "acme")
 	s.must(err)
 	s.must(s.pipe.PutProfile(s.ctx(), root, registry.Bucket{Name: "web", Intake: registry.IntakeDirect, CORSOrigins: []string{"https://app.test"}}))
@@ -60,6 +60,7 @@ func TestCORS(t *testing.T) {
 	}{
 		{put, "https://acme.test", true},
 		{put, "https://console.test", false}, // the bucket has a rule of its own
+		{put, "https://ui.test", true},
 		{ours, "https://console.test", true},
 		{ours, "https://acme.test", false},
 		{"/web/k", "https://app.test", true},

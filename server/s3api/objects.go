@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
@@ -130,8 +131,9 @@ func (r *request) metadata() (map[string]string, error) {
 		if !ok || name == "" {
 			continue
 		}
-		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return nil, say(codeInvalidArgument, "Metadata is not UTF-8.")
+		// What was hoisted into a query may hold anything; it comes back as a header.
+		if strings.ContainsFunc(name, notInName) || strings.ContainsFunc(value, unicode.IsControl) || !utf8.ValidString(value) {
+			return nil, say(codeInvalidArgument, "Metadata cannot be sent as a header.", element{"ArgumentName", "x-amz-meta"})
 		}
 		if size += len(name) + len(value); size > maxMetadata {
 			return nil, refuse(codeMetadataTooLarge, element{"MaxSizeAllowed", itoa(maxMetadata)})
@@ -145,6 +147,12 @@ func (r *request) metadata() (map[string]string, error) {
 		m[name] = value
 	}
 	return m, nil
+}
+
+// notInName tells whether c cannot stand in a header's name (RFC 9110, section
+// 5.6.2), here in lower case.
+func notInName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
 
 // kept are the headers of a write that come back with each read.

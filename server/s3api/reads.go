@@ -47,11 +47,6 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 	if err != nil {
 		return err
 	}
-	if !ctx.IsHead() {
-		if err := a.send(c, found, part); err != nil {
-			return err
-		}
-	}
 	h := &ctx.Response.Header
 	setIdentity(h, o, modified)
 	h.Set("Accept-Ranges", "bytes")
@@ -63,13 +58,13 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 		setChecksums(h, o.Checksums)
 	}
 	if err := dress(h, r, o); err != nil {
-		ctx.Response.ResetBody() // closes what was opened
 		return err
 	}
 	if ctx.IsHead() {
 		server.SendHead(c, part.n)
+		return nil
 	}
-	return nil
+	return a.send(c, found, part)
 }
 
 // send opens the bytes and hands them to the connection: the file itself where

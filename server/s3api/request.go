@@ -94,9 +94,10 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 // admitS3 is admit for requests signed with a user's key.
 func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
 	if err := a.cfg.Auth.S3(ctx, &r.proof); err != nil {
-		r.target, _ = a.locate(ctx.Request.Header.Host(), path) // for the answer only
+		a.describe(ctx, r, path)
 		return err
 	}
+	r.proof.Actor.RequestID = r.exchange.RequestID
 	who := r.actor()
 	r.exchange.Tenant, r.exchange.Principal, r.exchange.AccessKey = string(who.Tenant), string(who.Principal), who.Credential
 	// The host that was proved is the one that names a bucket. Behind a proxy it
@@ -128,17 +129,30 @@ func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
 	return nil
 }
 
+// describe finds out what a request that nobody proved was about, for its answer
+// and its record.
+func (a *API) describe(ctx *fasthttp.RequestCtx, r *request, path []byte) {
+	var err error
+	if r.target, err = a.locate(ctx.Request.Header.Host(), path); err != nil {
+		return
+	}
+	if route, err := findRoute(r); err == nil {
+		r.exchange.Op = route.op
+	}
+}
+
 // admitURL is admit for Sallyport's own URLs. Whatever is wrong with signature
 // or syntax gets one answer: a URL that was altered in any way.
 func (a *API) admitURL(ctx *fasthttp.RequestCtx, r *request) error {
-	r.route = urlRoute(string(ctx.Method()), r.level)
+	if r.route = urlRoute(string(ctx.Method()), r.level); r.route != nil {
+		r.exchange.Op = r.route.op
+	}
 	if err := a.cfg.Auth.URL(ctx, &r.proof); err != nil {
 		return alteredURL(err)
 	}
 	if r.route == nil {
 		return refuse(codeSignatureDoesNotMatch) // signed, for a method that no URL is issued for
 	}
-	r.exchange.Op = r.route.op
 	r.exchange.Tenant = string(r.proof.Tenant)
 	r.exchange.Grant = string(r.grant())
 	return r.route.admit(a, ctx, r)
