@@ -98,7 +98,8 @@ func createUpload(k *call) error {
 	case in.Multipart:
 		return fmt.Errorf("%w: multipart sessions are not offered; leave the field out", errInvalid)
 	}
-	if err := digest(in.SHA256); err != nil {
+	sum, err := digest(in.SHA256)
+	if err != nil {
 		return err
 	}
 	idem, err := k.idempotency()
@@ -106,7 +107,7 @@ func createUpload(k *call) error {
 		return err
 	}
 	begun, err := k.cfg.Pipeline.Begin(k.context(), k.actor, pipeline.BeginRequest{
-		Filename: in.Filename, ContentType: in.ContentType, Size: *in.Size, SHA256: in.SHA256,
+		Filename: in.Filename, ContentType: in.ContentType, Size: *in.Size, SHA256: sum,
 		Profile: registry.BucketName(in.Profile), Idempotency: idem,
 	})
 	if err != nil {
@@ -121,15 +122,17 @@ func createUpload(k *call) error {
 	return k.json(fasthttp.StatusCreated, out)
 }
 
-// digest refuses what is not the hex of a SHA-256.
-func digest(s string) error {
+// digest reads the hex of a SHA-256, in either case; "" if none was given. The
+// ledger's is in lower case.
+func digest(s string) (string, error) {
 	if s == "" {
-		return nil
+		return "", nil
 	}
-	if b, err := hex.DecodeString(s); err != nil || len(b) != sha256.Size {
-		return fmt.Errorf("%w: sha256 is 64 hex digits", errInvalid)
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != sha256.Size {
+		return "", fmt.Errorf("%w: sha256 is 64 hex digits", errInvalid)
 	}
-	return nil
+	return hex.EncodeToString(b), nil
 }
 
 // maxIdempotencyKey is the longest Idempotency-Key, in bytes.
@@ -321,10 +324,11 @@ func finalizeUpload(k *call) error {
 	if err := k.decode(&in); err != nil {
 		return err
 	}
-	if err := digest(in.SHA256); err != nil {
+	sum, err := digest(in.SHA256)
+	if err != nil {
 		return err
 	}
-	o, err := k.cfg.Pipeline.Finalize(k.context(), k.actor, registry.UploadID(k.id), in.SHA256)
+	o, err := k.cfg.Pipeline.Finalize(k.context(), k.actor, registry.UploadID(k.id), sum)
 	if o.ID != "" {
 		server.ExchangeOf(k.ctx).Object = string(o.ID)
 	}

@@ -15,6 +15,19 @@ import (
 	"sallyport/registry/blob/blobtest"
 )
 
+// A digest in capitals is the same digest: taken for another, it would reject the
+// object for good.
+func TestDigestInCapitals(t *testing.T) {
+	r := newRig(t)
+	sum := sha256.Sum256([]byte("hello"))
+	digest := strings.ToUpper(hex.EncodeToString(sum[:]))
+	a := r.do(r.root, "POST", "/uploads", `{"filename":"a","content_type":"text/plain","size":5,"sha256":"`+digest+`"}`).want(201, "")
+	r.do(r.root, "PUT", "/uploads/"+a.text("upload_id")+"/content", "hello").want(200, "")
+	if got := r.do(r.root, "POST", "/uploads/"+a.text("upload_id")+"/finalize", `{"sha256":"`+digest+`"}`).want(200, ""); got.text("state") != "quarantined" {
+		t.Errorf("the object is %s", got.body)
+	}
+}
+
 // TestGoldenPath takes bytes in and out through this port.
 func TestGoldenPath(t *testing.T) {
 	r := newRig(t)
