@@ -19,7 +19,7 @@ func (a *API) admitDownload(ctx *fasthttp.RequestCtx, r *request) error {
 		Tenant: r.proof.Tenant, Object: registry.ObjectID(r.id), Grant: r.grant(),
 	})
 	if err != nil {
-		return urlError(err)
+		return a.urlError(err)
 	}
 	if err := a.cfg.Auth.CheckURLTime(ctx, &r.proof); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (a *API) admitDownload(ctx *fasthttp.RequestCtx, r *request) error {
 }
 
 func (a *API) getDownload(c *fiber.Ctx, r *request) error {
-	return urlError(a.read(c, r, r.found, a.dressDownload))
+	return a.urlError(a.read(c, r, r.found, a.dressDownload))
 }
 
 // dressDownload is for reads by grant: bytes of strangers, opened in browsers.

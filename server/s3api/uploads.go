@@ -26,7 +26,7 @@ func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
 		RequestID: r.exchange.RequestID, Declared: declared,
 	})
 	if err != nil {
-		return r.digestError(declared, urlError(err))
+		return r.digestError(declared, a.urlError(err))
 	}
 	// The grant has an expiry of its own, which came first. This one is that of
 	// the signature: it holds against a URL that was signed for longer, or dated
@@ -52,7 +52,7 @@ func (a *API) putUpload(c *fiber.Ctx, r *request) error {
 	}
 	stored, err := a.pipeline.Receive(background(), r.upload, body)
 	if err != nil {
-		return urlError(err)
+		return a.urlError(err)
 	}
 	h := &c.Context().Response.Header
 	h.Set("ETag", quoted(stored.MD5))
@@ -65,9 +65,12 @@ func (a *API) putUpload(c *fiber.Ctx, r *request) error {
 
 // urlError makes what is not there, or no longer, into what every URL without
 // force gets.
-func urlError(err error) error {
-	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrNotPublished) {
+func (a *API) urlError(err error) error {
+	switch {
+	case errors.Is(err, registry.ErrNotFound), errors.Is(err, registry.ErrNotPublished):
 		return &refused{code: codeAccessDenied, cause: err}
+	case errors.Is(err, registry.ErrGrantExpired):
+		return say(codeAccessDenied, "Request has expired", element{"ServerTime", a.cfg.Now().UTC().Format(iso)})
 	}
 	return err
 }

@@ -336,8 +336,15 @@ func TestDownload(t *testing.T) {
 	s.get("GET", s.sign(link{method: "GET", path: "/_/objects/" + string(o.ID), grant: string(grant.ID), at: s.now().Add(-3 * time.Minute)})).want(t, 403, "AccessDenied")
 	s.get("GET", s.sign(link{method: "GET", path: "/_/objects/" + string(o.ID), grant: string(grant.ID), at: s.now().Add(20 * time.Minute)})).want(t, 403, "AccessDenied")
 
+	s.offset.Add(int64(6 * time.Minute))
+	if e := s.get("GET", url).want(t, 403, "AccessDenied"); e.Message != "Request has expired" || e.ServerTime == "" {
+		t.Errorf("expired: %+v", e)
+	}
+	url, grant = s.getURL(o.ID)
 	s.must(s.pipe.RevokeURL(s.ctx(), root, grant.ID))
-	s.get("GET", url).want(t, 403, "AccessDenied")
+	if e := s.get("GET", url).want(t, 403, "AccessDenied"); e.Message != "Access Denied" {
+		t.Errorf("revoked: %+v", e)
+	}
 	url, _ = s.getURL(o.ID)
 	s.must(s.pipe.Delete(s.ctx(), root, o.ID))
 	s.get("GET", url).want(t, 403, "AccessDenied")
