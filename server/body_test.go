@@ -88,7 +88,7 @@ func TestBodyEndsEarly(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.rest()
-		if e := f.seen(7); e.Status != 499 && e.Status != 400 || e.BytesIn != 0 {
+		if e := f.seen(7); e.Status != 400 || e.Reason != server.ReasonIncompleteBody || e.BytesIn != 0 {
 			t.Errorf("%+v", e)
 		}
 	})

@@ -42,6 +42,7 @@ const (
 	ReasonAmbiguousLength    = "ambiguous_length"     // more than one statement about the body's length
 	ReasonHeaderTooLarge     = "header_too_large"     //
 	ReasonTimeout            = "timeout"              // header or first body byte came too late
+	ReasonIncompleteBody     = "incomplete_body"      // the connection ended before the first byte of an announced body
 	ReasonExpectation        = "expectation_failed"   // Expect asks for something unknown
 	ReasonMethodNotAllowed   = "method_not_allowed"   //
 	ReasonNotFound           = "not_found"            // no such route

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
@@ -127,6 +128,9 @@ func (l *Listener) readError(ctx *fasthttp.RequestCtx, err error) {
 		t = l.begin(ctx, c)
 	}
 	f := faultOfRead(err)
+	if t.hasBody() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		f = Fault{fasthttp.StatusBadRequest, ReasonIncompleteBody}
+	}
 	l.fail(ctx, t, f)
 	ctx.Response.Header.Set(l.cfg.IDHeader, t.RequestID)
 	t.Status = ctx.Response.StatusCode()
