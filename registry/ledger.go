@@ -182,8 +182,11 @@ func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 		steps = t.steps
 		return t.setNumber(metaClock, millis(t.now))
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		l.metrics.count(steps)
+	case errors.Is(err, kv.ErrNoSpace):
+		return fmt.Errorf("%w: %w", ErrStorageFull, err)
 	}
 	return err
 }
