@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // refusal is a put that has to be refused on its headers.
@@ -225,24 +224,4 @@ func (s *Server) mustObject(method, path string, body []byte) answer {
 		s.t.Fatalf("%s %s: %s, %v", method, path, a, err)
 	}
 	return a
-}
-
-// TestStalledBody lets a body stand still.
-func TestStalledBody(t *testing.T) {
-	onBackends(t, func(t *testing.T, on backend) {
-		s := serve(t, on, "SERVER_BODY_IDLE=1s")
-		u := s.root.begin(sessionSize)
-		w := s.dial()
-		w.send(u.putHead(sessionSize) + strings.Repeat("x", sessionSize/2))
-		begin := time.Now()
-		if a := w.mustAnswer(); !a.is(http.StatusBadRequest, "RequestTimeout") {
-			t.Errorf("the stalled body: %s", a)
-		}
-		if took := time.Since(begin); took < 900*time.Millisecond || took > 10*time.Second {
-			t.Errorf("it took %s", took)
-		}
-		w.end()
-		u.putWhenFree(noise(1, sessionSize))
-		s.holds(1)
-	})
 }
