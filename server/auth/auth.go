@@ -104,22 +104,28 @@ func (a *Authenticator) S3(ctx *fasthttp.RequestCtx, p *Proof) error {
 	return a.userKey(ctx, p)
 }
 
-// userKey proves p's claim with the access key it names.
-func (a *Authenticator) userKey(ctx *fasthttp.RequestCtx, p *Proof) error {
-	c := &p.Claim
-	cred, err := a.cfg.Ledger.Credential(context.Background(), registry.AccessKeyID(c.AccessKey))
-	if err != nil {
-		return unknownKey(err)
-	}
+// claimant looks up whose claim p is and checks what of it needs no key.
+func (a *Authenticator) claimant(ctx *fasthttp.RequestCtx, p *Proof) (registry.Credential, *sigv4.Verifier, error) {
 	v := &a.direct
 	if a.viaProxy(ctx) {
 		v = &a.proxied
 	}
-	// Before a key is derived: that costs more than all of these together.
-	if err := v.CheckScope(c); err != nil {
-		return err
+	cred, err := a.cfg.Ledger.Credential(context.Background(), registry.AccessKeyID(p.Claim.AccessKey))
+	if err != nil {
+		return cred, v, unknownKey(err)
 	}
-	if err := v.CheckTime(c); err != nil {
+	if err := v.CheckScope(&p.Claim); err != nil {
+		return cred, v, err
+	}
+	return cred, v, v.CheckTime(&p.Claim)
+}
+
+// userKey proves p's claim with the access key it names.
+func (a *Authenticator) userKey(ctx *fasthttp.RequestCtx, p *Proof) error {
+	c := &p.Claim
+	// Before a key is derived: that costs more than all of this together.
+	cred, v, err := a.claimant(ctx, p)
+	if err != nil {
 		return err
 	}
 	p.Key, err = a.keys.Get(c.AccessKey, c.Date, c.Region, cred.Generation, secretOf(cred.Secret))
@@ -238,6 +244,10 @@ func (a *Authenticator) Header(ctx *fasthttp.RequestCtx, p *Proof) error {
 	case p.Claim.Kind != sigv4.HeaderAuth:
 		return ErrUnauthenticated
 	case p.Claim.Payload == sigv4.PayloadAbsent:
+		// No body is worth waiting for that nobody's key can have signed.
+		if _, _, err := a.claimant(ctx, p); err != nil {
+			return err
+		}
 		return ErrBodyFirst
 	}
 	return a.userKey(ctx, p)

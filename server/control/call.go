@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,8 +15,12 @@ import (
 	"sallyport/server/auth"
 )
 
-// maxBody bounds a body that is read into memory, in bytes.
-const maxBody = 1 << 20
+// Bounds of a body that is read into memory, in bytes. Whoever has proved nothing
+// before the body is there may cost no more than a connection does.
+const (
+	maxBody     = 1 << 20
+	maxUnproved = 16 << 10
+)
 
 // call is one admitted request. It lives in the request's user values between
 // Admit and the handler.
@@ -98,8 +103,8 @@ func (k *call) admitBody() error {
 		return fmt.Errorf("%w: this call takes no body", errInvalid)
 	case k.route.body == contentBody && !k.unproved:
 		return k.admitContent()
-	case length > maxBody && k.unproved:
-		return fmt.Errorf("%w: x-amz-content-sha256 is needed for a body of over %d bytes", errUnauthorized, maxBody)
+	case length > maxUnproved && k.unproved:
+		return errUnproved
 	case length > maxBody:
 		return errTooLarge
 	}
@@ -126,8 +131,15 @@ func (k *call) run() error {
 
 // readBody reads a small body into memory and holds it against the signature.
 func (k *call) readBody() error {
-	body, err := server.BodyOf(k.c).ReadAll(maxBody)
-	if err != nil {
+	limit := int64(maxBody)
+	if k.unproved {
+		limit = maxUnproved
+	}
+	body, err := server.BodyOf(k.c).ReadAll(limit)
+	switch {
+	case k.unproved && errors.Is(err, server.ErrBodyTooLarge):
+		return errUnproved
+	case err != nil:
 		return bodyFailure(err)
 	}
 	k.body = body

@@ -1,8 +1,10 @@
 package control_test
 
 import (
+	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,6 +209,35 @@ func TestTrustedProxySpeaksForItsClient(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.send(token, request{method: "GET", path: "/me", header: c.header}).want(c.status, "")
+		})
+	}
+}
+
+// A signature over a body whose hash was not sent proves nothing before the body is
+// there: strangers must not make the server keep much of one, or any.
+func TestUnprovedBodiesAreSmall(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		what, key, length, body string
+	}{
+		{"no such key", "SP000000000000000000", "Content-Length: 100", ""},
+		{"too long", r.root.key, "Content-Length: 16385", ""},
+		{"too long in chunks", r.root.key, "Transfer-Encoding: chunked", "4001\r\n" + strings.Repeat(" ", 16385)},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			conn := r.dial()
+			stamp := r.now().UTC().Format("20060102T150405Z")
+			_, err := fmt.Fprintf(conn, "POST /uploads HTTP/1.1\r\nHost: h\r\nX-Amz-Date: %s\r\n%s\r\n"+
+				"Authorization: AWS4-HMAC-SHA256 Credential=%s/%s/%s/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=%064d\r\n\r\n%s",
+				stamp, c.length, c.key, stamp[:8], region, 0, c.body)
+			must(t, err)
+			// The rest of the body never comes: only an answer to what is there does.
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must(t, err)
+			if resp.StatusCode != 401 {
+				t.Errorf("answered %d", resp.StatusCode)
+			}
+			must(t, resp.Body.Close())
 		})
 	}
 }

@@ -23,6 +23,7 @@ var (
 	errUnauthorized = errors.New("unauthenticated")
 	errClientGone   = errors.New("body ended early")
 	errTooLarge     = fmt.Errorf("%w: the body is over %d bytes", errInvalid, maxBody)
+	errUnproved     = fmt.Errorf("%w: x-amz-content-sha256 is needed for a body of over %d bytes", errUnauthorized, maxUnproved)
 )
 
 // methodError is a path without the request's method.
