@@ -89,7 +89,7 @@ func (f fronts) newS3() (*server.Listener, error) {
 	api := s3api.New(s3api.Config{
 		Pipeline: f.moves, Auth: f.authenticator(f.cfg.S3ExternalURL), Ledger: f.node.ledger,
 		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains,
-		CORSOrigins:     append([]string{f.controlURL}, f.cfg.S3CORSOrigins...),
+		CORSOrigins: f.cfg.S3CORSOrigins, ConsoleOrigins: []string{f.controlURL},
 		DebugSignatures: f.cfg.S3DebugSignatures, Log: f.log, Now: f.now,
 	})
 	return server.New(server.Config{
