@@ -117,7 +117,7 @@ func (a *answer) writeTo(w io.Writer) (int64, error) {
 
 // copyBuffers keeps the buffers of transfers that the kernel cannot do.
 var copyBuffers = sync.Pool{New: func() any {
-	b := make([]byte, 64<<10)
+	b := make([]byte, 256<<10)
 	return &b
 }}
 
