@@ -58,8 +58,8 @@ func auditProof(k *call) error {
 	if err != nil {
 		return err
 	}
-	if !haveSeq || !haveSize || seq >= size {
-		return fmt.Errorf("%w: seq and size are needed, and seq is below size", errInvalid)
+	if !haveSeq || !haveSize {
+		return fmt.Errorf("%w: seq and size are needed", errInvalid)
 	}
 	proof, err := k.cfg.Pipeline.AuditProof(k.context(), k.actor, seq, size)
 	if err != nil {

@@ -53,6 +53,7 @@ func TestBodiesAreTakenToTheLetter(t *testing.T) {
 		{"over a MiB", "POST", "/uploads", `{` + good + strings.Repeat(" ", 1<<20) + `}`, ""},
 		{"reissue an unknown field", "POST", "/uploads/" + open.upload + "/url", `{"size":1}`, ""},
 		{"finalize an unknown field", "POST", "/uploads/" + open.upload + "/finalize", `{"state":"published"}`, ""},
+		{"finalize null", "POST", "/uploads/" + open.upload + "/finalize", "null", ""},
 		{"finalize a bad digest", "POST", "/uploads/" + open.upload + "/finalize", `{"sha256":"00"}`, ""},
 		{"suspend with a field", "POST", "/tenants/default/suspend", `{"for":"ever"}`, ""},
 		{"tenant name", "POST", "/tenants", `{"name":"A B"}`, ""},

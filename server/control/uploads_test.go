@@ -217,7 +217,7 @@ func TestBytesInTwoPlacesAtOnce(t *testing.T) {
 func TestLifetimesAreNeverClamped(t *testing.T) {
 	r := newRig(t)
 	done, open := r.published(r.root, "x"), r.begin(r.root, "x")
-	for _, ttl := range []string{"0", "-1", "59", "301", "60s", "1m", "", "1e2", "60.0", "%2B60", "86401", "18446744073709551676", "99999999999999999999"} {
+	for _, ttl := range []string{"0", "-1", "59", "301", "60s", "1m", "", "1e2", "60.0", "%2B60", "86401", "36028797018964028" /* 60 in an int64 of nanoseconds */, "18446744073709551676", "99999999999999999999"} {
 		r.do(r.root, "GET", "/objects/"+done.object+"/download-url?ttl="+ttl, "").want(400, "INVALID_TTL")
 	}
 	for _, body := range []string{`"0s"`, `"-1s"`, `"16m"`, `"1.5s"`, `"1ms"`, `"abc"`, `""`, `60`, `"99999999h"`} {
