@@ -42,6 +42,9 @@ func (a *API) locateURL(host, path []byte) (target, bool) {
 		return target{}, false
 	}
 	kind, id, _ := strings.Cut(string(rest), "/")
+	if strings.Contains(id, "%") {
+		return target{level: otherURL}, true // no id of ours is escaped: it was altered
+	}
 	switch kind {
 	case "uploads":
 		return target{level: uploadURL, id: id}, true

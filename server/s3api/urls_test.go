@@ -37,6 +37,9 @@ var putTests = []struct {
 	{"altered id", func(s *stack, b registry.Begun) string {
 		return strings.Replace(s.putURL(b), string(b.Upload.ID), string(b.Upload.ID)+"0", 1)
 	}, 12, 403, "SignatureDoesNotMatch"},
+	{"escaped id", func(s *stack, b registry.Begun) string {
+		return strings.Replace(s.putURL(b), "/upl_", "/%75pl_", 1)
+	}, 12, 403, "SignatureDoesNotMatch"},
 	{"longer life", func(s *stack, b registry.Begun) string {
 		return strings.Replace(s.putURL(b), "Expires=120", "Expires=900", 1)
 	}, 12, 403, "SignatureDoesNotMatch"},
