@@ -67,7 +67,11 @@ func (s *Server) do(req *http.Request) (answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, body}, err
+	a := answer{resp.StatusCode, resp.Header, body}
+	if a.Status >= 400 {
+		s.seen.refusal(a)
+	}
+	return a, err
 }
 
 // get fetches a URL as it is.

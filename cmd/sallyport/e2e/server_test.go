@@ -55,6 +55,16 @@ type Server struct {
 	logs    string // of the children that ended
 }
 
+// ready is what /readyz says.
+func (s *Server) ready() int {
+	s.t.Helper()
+	a, err := s.get(s.Ops + "/readyz")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a.Status
+}
+
 // child is one life of a server.
 type child struct {
 	cmd  *exec.Cmd
@@ -84,6 +94,7 @@ func serveProgram(t testing.TB, program string, on backend, settings ...string) 
 	s.Start()
 	t.Cleanup(func() {
 		if s.child != nil {
+			s.searchAnswers()
 			s.Stop()
 		}
 		s.web.CloseIdleConnections()

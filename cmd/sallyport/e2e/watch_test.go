@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -12,6 +13,7 @@ type seen struct {
 	mu         sync.Mutex
 	signatures map[string]bool // 64 hex digits each
 	secrets    map[string]bool
+	refusals   strings.Builder // what errors said, headers and body
 }
 
 func newSeen() *seen {
@@ -68,24 +70,64 @@ func (s *seen) leaks(text string, words ...string) []string {
 	return found
 }
 
-// never are words that no log needs.
-var never = []string{"X-Amz-Signature=", "X-Amz-Credential=", "Signature=", "Bearer ", "spt_", "hidden-bucket", "WARNING: DATA RACE", "panic", "goroutine "}
+// never are words that no log, metric or event needs.
+var never = []string{"X-Amz-Signature=", "X-Amz-Credential=", "Signature=", "Bearer ", "spt_"}
 
-// searchLog looks for leaks, races and panics in what the server said in all its
-// lives, but for where it says its data is.
-func (s *Server) searchLog() {
-	s.t.Helper()
-	words := append([]string{}, never...)
+// accidents must not happen while a test runs.
+var accidents = []string{"WARNING: DATA RACE", "panic", "goroutine "}
+
+// refusal keeps what an error said.
+func (s *seen) refusal(a answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, values := range a.Header {
+		s.refusals.WriteString(name + ": " + strings.Join(values, ",") + "\n")
+	}
+	s.refusals.Write(a.Body)
+	s.refusals.WriteByte('\n')
+}
+
+// backendWords are what nobody above the backend may learn.
+func (s *Server) backendWords() []string {
+	words := []string{s.Data, "hidden-bucket", "hidden-data"}
 	for name := range s.blobs() {
 		words = append(words, blobWords(name)...)
 	}
-	if found := s.seen.leaks(s.logs, words...); len(found) > 0 {
-		s.t.Errorf("in the log are %d leaks: %s", len(found), strings.Join(found[:min(len(found), 5)], ", "))
+	return words
+}
+
+// report fails the test for what was found where.
+func (s *Server) report(where string, found []string) {
+	s.t.Helper()
+	if len(found) > 0 {
+		s.t.Errorf("in %s are %d leaks: %s", where, len(found), strings.Join(found[:min(len(found), 5)], ", "))
 	}
-	// The welcome names the data directory, and so does a failed start.
+}
+
+// searchAnswers looks for leaks in the metrics, the audit log and every refusal
+// of a running server.
+func (s *Server) searchAnswers() {
+	s.t.Helper()
+	words := s.backendWords()
+	s.report("the metrics", s.seen.leaks(s.metrics(), slices.Concat(words, never)...))
+	_, audit := s.audit()
+	s.report("the audit log", s.seen.leaks(audit, slices.Concat(words, never)...))
+	s.report("the refusals", s.seen.leaks(s.seen.refusals.String(), words...))
+}
+
+// searchLog looks for leaks, races and panics in what the server said in all its
+// lives. Only the welcome, which is no line of the log, may say where its data
+// is.
+func (s *Server) searchLog() {
+	s.t.Helper()
+	var log, welcome strings.Builder
 	for line := range strings.Lines(s.logs) {
-		if strings.Contains(line, s.Data) && strings.Contains(line, "level=") {
-			s.t.Errorf("the data directory is named in %s", line)
+		if strings.HasPrefix(line, "  ") {
+			welcome.WriteString(line)
+		} else {
+			log.WriteString(line)
 		}
 	}
+	s.report("the log", s.seen.leaks(log.String(), slices.Concat(s.backendWords(), never, accidents)...))
+	s.report("the welcome", s.seen.leaks(welcome.String()))
 }

@@ -13,21 +13,24 @@ import (
 	"time"
 )
 
-// wire is a bare connection to the S3 port, for what HTTP libraries do not do.
+// wire is a bare connection, for what HTTP libraries do not do.
 type wire struct {
 	t    testing.TB
+	seen *seen
 	conn *net.TCPConn
 	r    *bufio.Reader
 }
 
-func (s *Server) dial() *wire {
+func (s *Server) dial() *wire { return s.dialTo(s.S3) }
+
+func (s *Server) dialTo(endpoint string) *wire {
 	s.t.Helper()
-	conn, err := net.DialTimeout("tcp", address(s.S3), patience)
+	conn, err := net.DialTimeout("tcp", address(endpoint), patience)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { conn.Close() })
-	return &wire{t: s.t, conn: conn.(*net.TCPConn), r: bufio.NewReader(conn)}
+	return &wire{t: s.t, seen: s.seen, conn: conn.(*net.TCPConn), r: bufio.NewReader(conn)}
 }
 
 // head writes the head of a request for a URL.
@@ -69,7 +72,11 @@ func (w *wire) answer() (answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, body}, err
+	a := answer{resp.StatusCode, resp.Header, body}
+	if a.Status >= 400 {
+		w.seen.refusal(a)
+	}
+	return a, err
 }
 
 func (w *wire) mustAnswer() answer {
