@@ -53,6 +53,7 @@ var third = map[string][]string{
 	"golang.org/x/term":                  {"cmd/sallyport"},
 	"github.com/gabriel-vasile/mimetype": {"scanner/inspect"},
 	"github.com/minio/crc64nvme":         {"registry/pipeline"},
+	"github.com/minio/md5-simd":          {"registry/pipeline"},
 
 	"github.com/prometheus":         {"*"},
 	"github.com/oklog/ulid/v2":      {"*"},

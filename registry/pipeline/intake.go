@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -47,8 +46,8 @@ type intake struct {
 	want expected
 	size int64 // declared, bytes
 
-	md5    hash.Hash // to be read after close
-	lane   *lane     // hashes md5; nil: nobody does it for us
+	md5    md5sum // nil after close
+	md5Sum []byte // from close on
 	sha256 hash.Hash
 	extra  hash.Hash // of want.checksum, unless sha256 does
 	head   []byte    // nil unless wanted
@@ -58,8 +57,7 @@ type intake struct {
 
 // newIntake returns an intake that must be closed after its last Read.
 func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
-	in := &intake{body: body, want: want, size: size, md5: md5.New(), sha256: sha256.New()}
-	in.lane = ls.take(in.md5, size)
+	in := &intake{body: body, want: want, size: size, md5: ls.take(size), sha256: sha256.New()}
 	switch want.checksum {
 	case "crc32":
 		in.extra = crc32.NewIEEE()
@@ -106,18 +104,14 @@ func (in *intake) hash(p []byte) {
 	if in.extra != nil {
 		in.extra.Write(p)
 	}
-	if in.lane != nil {
-		in.lane.write(p)
-	} else {
-		in.md5.Write(p)
-	}
+	in.md5.write(p)
 }
 
-// close lets the lane go. The digests can be read then, and no more be written.
+// close ends the hashing. The digests can be read then, and no more be written.
 func (in *intake) close() {
-	if in.lane != nil {
-		in.lane.finish()
-		in.lane = nil
+	if in.md5 != nil {
+		in.md5Sum = in.md5.finish()
+		in.md5 = nil
 	}
 }
 
@@ -131,7 +125,7 @@ func (in *intake) verify() error {
 		return ErrPayloadMismatch
 	case in.want.sha256 != nil && !bytes.Equal(sha, in.want.sha256):
 		return fmt.Errorf("%w: sha256 of the session", ErrBadDigest)
-	case in.want.md5 != nil && !bytes.Equal(in.md5.Sum(nil), in.want.md5):
+	case in.want.md5 != nil && !bytes.Equal(in.md5Sum, in.want.md5):
 		return fmt.Errorf("%w: md5", ErrBadDigest)
 	case in.want.checksum == "":
 		return nil
@@ -179,7 +173,7 @@ func (in *intake) stored() registry.Stored {
 	s := registry.Stored{
 		Size:   in.n.Load(),
 		SHA256: hex.EncodeToString(in.sha256.Sum(nil)),
-		MD5:    hex.EncodeToString(in.md5.Sum(nil)),
+		MD5:    hex.EncodeToString(in.md5Sum),
 	}
 	if in.want.checksum != "" {
 		s.Checksums = map[string]string{in.want.checksum: base64.StdEncoding.EncodeToString(in.checksum())}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"crypto/md5"
 	"hash"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,20 @@ import (
 // 2.4 CPU seconds a GiB. On a goroutine of its own, a few buffers behind, it runs
 // beside SHA-256 and the store: one 64 MiB stream on two cores is 1.3 to 2 times
 // as fast, for one more copy of the bytes. Where every core is busy with a stream
-// of its own that would be a loss, so there are no more lanes than cores.
+// of its own that would be a loss, so there are no more lanes than cores; further
+// streams share the work in a choir.
+
+// md5sum is the MD5 of one body.
+type md5sum interface {
+	write(p []byte) // in order; p may be used again
+	finish() []byte // the digest of what was written; called once, the last call
+}
+
+// inline is done by whoever writes.
+type inline struct{ hash.Hash }
+
+func (i inline) write(p []byte) { i.Write(p) } // never fails
+func (i inline) finish() []byte { return i.Sum(nil) }
 
 const (
 	laneFrom   = 1 << 20   // bytes; for less it is not worth a goroutine
@@ -22,20 +36,24 @@ const (
 type lanes struct {
 	free    atomic.Int64
 	buffers sync.Pool
+	choir   choir
 }
 
-// take returns a lane for h, or nil if the body is small or all are taken.
-func (ls *lanes) take(h hash.Hash, size int64) *lane {
+// take returns what hashes a body of that size.
+func (ls *lanes) take(size int64) md5sum {
 	if size < laneFrom {
-		return nil
+		return inline{md5.New()}
 	}
-	if ls.free.Add(-1) < 0 {
-		ls.free.Add(1)
-		return nil
+	if ls.free.Add(-1) >= 0 {
+		l := &lane{of: ls, h: md5.New(), work: make(chan []byte, laneDepth), done: make(chan struct{})}
+		go l.run()
+		return l
 	}
-	l := &lane{of: ls, h: h, work: make(chan []byte, laneDepth), done: make(chan struct{})}
-	go l.run()
-	return l
+	ls.free.Add(1)
+	if v, ok := ls.choir.join(); ok {
+		return v
+	}
+	return inline{md5.New()}
 }
 
 // lane hashes what is written to it, in order. It copies: the bytes belong to
@@ -68,8 +86,9 @@ func (l *lane) write(p []byte) {
 }
 
 // finish waits until everything is hashed and gives the lane back.
-func (l *lane) finish() {
+func (l *lane) finish() []byte {
 	close(l.work)
 	<-l.done
 	l.of.free.Add(1)
+	return l.h.Sum(nil)
 }
