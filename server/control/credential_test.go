@@ -242,6 +242,20 @@ func TestUnprovedBodiesAreSmall(t *testing.T) {
 	}
 }
 
+// TestProxyForItsOwnMachine: a client beside a trusted proxy is on the proxy's
+// loopback, and what it says crosses the network from there on.
+func TestProxyForItsOwnMachine(t *testing.T) {
+	far := beyondLoopback(t)
+	r := newRig(t, func(s *setup) { s.addr, s.proxies = net.JoinHostPort(far, "0"), []string{far} })
+	for proto, code := range map[string]string{"http": "TLS_REQUIRED", "https": "UNAUTHENTICATED"} {
+		header := map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": proto}
+		a := r.send(who{token: "spt_x"}, request{method: "GET", path: "/me", header: header})
+		if a.text("code") != code {
+			t.Errorf("over %s: %d %s", proto, a.status, a.body)
+		}
+	}
+}
+
 // TestCurl signs with the curl that is installed: before version 8 it sends no
 // x-amz-content-sha256, and signs a file as if it were empty.
 func TestCurl(t *testing.T) {
