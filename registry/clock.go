@@ -76,7 +76,7 @@ func (l *Ledger) Now() time.Time { return l.clock.now() }
 
 // ClockJump returns by how much the wall clock leapt ahead of the monotonic
 // clock, or 0 while that is at most five minutes. As long as it is not 0,
-// ExpireDue and CondemnDeadIntents do nothing and return ErrClockJumped.
+// ExpireDue, CondemnDeadIntents and Forget do nothing and return ErrClockJumped.
 func (l *Ledger) ClockJump() time.Duration { return l.clock.jump() }
 
 // AcceptClock is an operator's word that the time the wall clock shows now is

@@ -45,7 +45,7 @@ func TestCrashBetweenAnyTwoVerbs(t *testing.T) {
 		o, err := h.SettleScan(h.ctx(), c, clean, "text/plain")
 		h.must(err)
 		point() // 5: judged
-		list, err := h.Promoting(h.ctx(), 10)
+		list, _, err := h.Promoting(h.ctx(), registry.Page{})
 		h.must(err)
 		if len(list) != 1 || list[0].ID != o.ID {
 			t.Fatalf("crash %d: promoting %d", crash, len(list))

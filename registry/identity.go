@@ -200,7 +200,9 @@ func (l *Ledger) Tenants(ctx context.Context, page Page) ([]Tenant, string, erro
 	return found, more, nil
 }
 
-// SuspendTenant stops every credential and URL of the tenant at once.
+// SuspendTenant stops every credential and URL of the tenant at once. The
+// actor's own is ErrConflict: operators are of one tenant, and nobody would be left
+// to resume it.
 func (l *Ledger) SuspendTenant(ctx context.Context, by Actor, name TenantName) error {
 	return l.setSuspended(ctx, name, EventTenantSuspended, by)
 }
@@ -212,6 +214,9 @@ func (l *Ledger) ResumeTenant(ctx context.Context, by Actor, name TenantName) er
 
 func (l *Ledger) setSuspended(ctx context.Context, name TenantName, what EventType, by Actor) error {
 	suspend := what == EventTenantSuspended
+	if suspend && name == by.Tenant {
+		return fmt.Errorf("%s %s: %w: nobody could resume the operators' own tenant", what, name, ErrConflict)
+	}
 	err := l.change(ctx, by, func(t *txn) error {
 		row, err := t.tenant(name)
 		if err != nil || row.Suspended == suspend {

@@ -163,6 +163,7 @@ func TestCredentialRefusals(t *testing.T) {
 		h.want(err, registry.ErrNotFound)
 	}
 	id := registry.AccessKeyID(h.amy.Credential)
+	h.want(h.SuspendTenant(h.ctx(), root, root.Tenant), registry.ErrConflict)
 	for range 2 {
 		h.must(h.SuspendTenant(h.ctx(), root, acme))
 	}

@@ -55,8 +55,13 @@ func (t *txn) settle(epoch uint64, blob BlobKey) error {
 }
 
 // condemn ends an intent whose bytes nobody wants, if they are there at all.
+// Without the intent it does nothing: a row refers to the bytes by now, or they
+// are garbage already.
 func (t *txn) condemn(epoch uint64, blob BlobKey) error {
-	if err := t.Delete(tIntents, intentKey(epoch, blob)); err != nil {
+	switch err := t.settle(epoch, blob); {
+	case errors.Is(err, ErrFenced):
+		return nil
+	case err != nil:
 		return err
 	}
 	return t.discard(blob)
@@ -162,23 +167,42 @@ func (l *Ledger) CondemnDeadIntents(ctx context.Context, limit int) (int, error)
 	return len(keys), nil
 }
 
-// Known tells whether the ledger accounts for a blob: a row refers to it, it is
-// an intent, or it waits to be deleted. It is for comparing a store with the
-// ledger, and walks intents and garbage.
-func (l *Ledger) Known(ctx context.Context, blob BlobKey) (bool, error) {
-	var known bool
-	err := l.view(ctx, func(t *txn) (err error) {
-		known, err = t.referred(blob)
-		if known || err != nil {
+// Standing is what a blob is to the ledger.
+type Standing int
+
+const (
+	// BlobUnknown: the ledger does not account for it.
+	BlobUnknown Standing = iota
+	// BlobLeftover: bytes may be there and nobody misses them: an intent, as a
+	// killed process leaves it, or on the garbage list. Sweeping deletes it.
+	BlobLeftover
+	// BlobReferred: a row refers to it.
+	BlobReferred
+)
+
+// Standing tells what a blob is to the ledger. It is for comparing a store with
+// the ledger, and walks intents and garbage.
+func (l *Ledger) Standing(ctx context.Context, blob BlobKey) (Standing, error) {
+	var s Standing
+	err := l.view(ctx, func(t *txn) error {
+		s = BlobUnknown
+		referred, err := t.referred(blob)
+		if referred {
+			s = BlobReferred
+		}
+		if referred || err != nil {
 			return err
 		}
-		known, err = t.listed(blob)
+		listed, err := t.listed(blob)
+		if listed {
+			s = BlobLeftover
+		}
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("known blob: %w", err)
+		return BlobUnknown, fmt.Errorf("standing of a blob: %w", err)
 	}
-	return known, nil
+	return s, nil
 }
 
 // referred finds the row that a key was made for, from the key itself, and asks
@@ -223,7 +247,9 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 
 // BlobRefs yields every key that a row refers to, and so must have bytes (or,
 // under a promotion, one of its two keys must), in no particular order and
-// possibly more than once; an error ends it. It reads a page at a time: what is
+// possibly more than once; an error ends it. The key of an attempt that has not
+// completed is none of them, whether the attempt lives or its process died.
+// It reads a page at a time: what is
 // written meanwhile may be missed.
 func (l *Ledger) BlobRefs(ctx context.Context) iter.Seq2[BlobKey, error] {
 	return func(yield func(BlobKey, error) bool) {

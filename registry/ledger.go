@@ -64,6 +64,7 @@ type Ledger struct {
 	lease   time.Duration
 	epoch   uint64
 	intents *intentPool
+	pruning pruning
 	metrics *metrics
 }
 
@@ -171,7 +172,8 @@ func (l *Ledger) Close(ctx context.Context) error {
 func (l *Ledger) Epoch() uint64 { return l.epoch }
 
 // update runs fn in one transaction, at one moment of the ledger's time, which
-// is committed with it. fn may run more than once.
+// is committed with it. fn may run more than once. A full medium is
+// ErrStorageFull; reads go on.
 func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	var steps []transition
 	err := l.store.Update(ctx, func(tx kv.Tx) error {

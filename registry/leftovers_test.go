@@ -36,7 +36,7 @@ func TestDeadIntentsBecomeGarbage(t *testing.T) {
 		t.Errorf("epoch %d after %d", h.Epoch(), epoch)
 	}
 	for _, key := range []registry.BlobKey{a.Blob, i.Key, done.Extents[0].Blob} {
-		if known, err := h.Known(h.ctx(), key); err != nil || !known {
+		if s, err := h.Standing(h.ctx(), key); err != nil || s == registry.BlobUnknown {
 			t.Errorf("a key is not known (%v)", err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestDeadIntentsBecomeGarbage(t *testing.T) {
 	if len(h.garbage()) != 0 {
 		t.Error("garbage is left")
 	}
-	if known, err := h.Known(h.ctx(), a.Blob); err != nil || known {
+	if s, err := h.Standing(h.ctx(), a.Blob); err != nil || s != registry.BlobUnknown {
 		t.Errorf("a deleted key is still known (%v)", err)
 	}
 }
@@ -107,9 +107,9 @@ func TestReserveBlobIsUsuallyFree(t *testing.T) {
 		t.Errorf("%d different keys of 1600", len(keys))
 	}
 	for key := range keys {
-		known, err := h.Known(h.ctx(), key)
+		s, err := h.Standing(h.ctx(), key)
 		h.must(err)
-		if !known {
+		if s != registry.BlobLeftover {
 			t.Fatal("a key was handed out before the ledger knew it")
 		}
 		break
@@ -233,6 +233,11 @@ func TestBlobRefs(t *testing.T) {
 	staged := h.received()
 	moving := h.judged()
 	shown := h.put(direct, "k", "x")
+	killed := h.take(h.begin())
+	h.crash() // it may have written some bytes, or none: nothing promises them
+	if s, err := h.Standing(h.ctx(), killed.Blob); err != nil || s != registry.BlobLeftover {
+		t.Errorf("a killed attempt's key stands as %v (%v)", s, err)
+	}
 	u, err := h.Upload(h.ctx(), acme, staged.Upload.ID)
 	h.must(err)
 	want := map[registry.BlobKey]bool{
@@ -245,7 +250,7 @@ func TestBlobRefs(t *testing.T) {
 		if !want[key] {
 			t.Error("a key that nothing refers to")
 		}
-		if known, err := h.Known(h.ctx(), key); err != nil || !known {
+		if s, err := h.Standing(h.ctx(), key); err != nil || s != registry.BlobReferred {
 			t.Errorf("a reference is not known (%v)", err)
 		}
 	}
@@ -253,7 +258,7 @@ func TestBlobRefs(t *testing.T) {
 		t.Errorf("%d references, want %d", n, len(want))
 	}
 	for _, key := range []registry.BlobKey{"", "x", "staging/a/2026/01/01/upl_x/1", u.Staging + "0"} {
-		if known, err := h.Known(h.ctx(), key); err != nil || known {
+		if s, err := h.Standing(h.ctx(), key); err != nil || s != registry.BlobUnknown {
 			t.Errorf("a stray key is known (%v)", err)
 		}
 	}

@@ -63,7 +63,7 @@ func TestGetRefusals(t *testing.T) {
 			h.must(h.RevokePrincipal(h.ctx(), h.amy, acme, "amy"))
 		}, registry.ErrRevoked},
 		{"TenantSuspended", func(h *house, _ registry.Object, _ registry.GrantID) {
-			h.must(h.SuspendTenant(h.ctx(), h.amy, acme))
+			h.must(h.SuspendTenant(h.ctx(), registry.System(registry.DefaultTenant), acme))
 		}, registry.ErrTenantSuspended},
 		{"ObjectDeleted", func(h *house, o registry.Object, _ registry.GrantID) {
 			h.must(h.DeleteObject(h.ctx(), h.amy, acme, o.ID))

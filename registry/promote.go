@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"sallyport/registry/kv"
 )
 
 // SettleScan writes down what inspection concluded. Clean is step 1 of
@@ -78,28 +76,27 @@ func (t *txn) targets(o *Object) ([]BlobKey, error) {
 	return keys, nil
 }
 
-// Promoting returns up to limit objects whose blobs are on the move, of all
-// tenants: each of them needs its blobs moved to Targets (where these differ
-// from the extents' keys) and then Publish. That includes objects that were
-// deleted or rejected meanwhile: Publish knows what becomes of their bytes.
-func (l *Ledger) Promoting(ctx context.Context, limit int) ([]Object, error) {
+// Promoting lists the objects whose blobs are on the move, of all tenants and in
+// the order of their ids: each of them needs its blobs moved to Targets (where
+// these differ from the extents' keys) and then Publish. That includes objects
+// that were deleted or rejected meanwhile: Publish knows what becomes of their
+// bytes. What cannot be promoted stands in nobody's way: the next page is behind
+// it.
+func (l *Ledger) Promoting(ctx context.Context, page Page) ([]Object, string, error) {
 	var found []Object
-	err := l.view(ctx, func(t *txn) error {
-		found = nil
-		return t.Scan(tPromoting, kv.Range{}, func(key, _ []byte) error {
-			if len(found) >= limit {
-				return kv.Stop
-			}
+	var more string
+	err := l.view(ctx, func(t *txn) (err error) {
+		found, more, err = collect(t, forward(tPromoting, "", page), func(t *txn, key, _ []byte) (o Object, keep bool, err error) {
 			tenant, id, _ := strings.Cut(string(key), "\x00")
-			o, err := t.object(TenantName(tenant), ObjectID(id))
-			found = append(found, o)
-			return err
+			o, err = t.object(TenantName(tenant), ObjectID(id))
+			return o, true, err
 		})
+		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("promoting: %w", err)
+		return nil, "", fmt.Errorf("promoting: %w", err)
 	}
-	return found, nil
+	return found, more, nil
 }
 
 // Publish is step 3 of promotion: the blobs are at their targets. It returns

@@ -139,7 +139,8 @@ func (l *Ledger) RenewLease(ctx context.Context, a Attempt) error {
 
 // FailPut gives the turn back; the attempt's bytes become garbage. reason is a
 // code, such as "bad_digest". An attempt that lost its turn still has to come
-// here: its bytes go, and the answer is nil.
+// here: its bytes go, and the answer is nil. An attempt that did complete, though
+// its caller was told otherwise, keeps its bytes.
 func (l *Ledger) FailPut(ctx context.Context, a Attempt, reason string) error {
 	err := l.update(ctx, func(t *txn) error {
 		if err := t.condemn(a.Epoch, a.Blob); err != nil {

@@ -197,7 +197,7 @@ func TestPutRefusals(t *testing.T) {
 		}, registry.ErrRevoked},
 		{"SuspendedTenant", func(h *house) (registry.Begun, registry.GrantID) {
 			b := h.begin()
-			h.must(h.SuspendTenant(h.ctx(), h.amy, acme))
+			h.must(h.SuspendTenant(h.ctx(), registry.System(registry.DefaultTenant), acme))
 			return b, b.Grant.ID
 		}, registry.ErrTenantSuspended},
 		{"AlreadyStored", func(h *house) (registry.Begun, registry.GrantID) {
@@ -306,7 +306,7 @@ func TestTurnIsGivenBack(t *testing.T) {
 	if second.Number != 2 || second.Blob == first.Blob {
 		t.Errorf("second attempt is %d, same key: %v", second.Number, second.Blob == first.Blob)
 	}
-	if known, err := h.Known(h.ctx(), second.Blob); err != nil || !known {
+	if s, err := h.Standing(h.ctx(), second.Blob); err != nil || s == registry.BlobUnknown {
 		t.Errorf("the attempt's key is not known (%v)", err)
 	}
 	if !h.garbage()[first.Blob] || h.garbage()[second.Blob] {
@@ -451,4 +451,31 @@ func TestAbort(t *testing.T) {
 	}
 	o := h.finalized()
 	h.want(h.AbortUpload(h.ctx(), h.amy, acme, o.Upload), registry.ErrUploadFinalized)
+}
+
+// TestFailPutSparesWhatCompleted: a caller that was told of a failure which was
+// none, as a commit of unknown outcome is, must not cost anybody the bytes.
+func TestFailPutSparesWhatCompleted(t *testing.T) {
+	for _, finalized := range []bool{false, true} {
+		h := newHouse(t)
+		b := h.begin()
+		a := h.take(b)
+		_, err := h.CompletePut(h.ctx(), a, stored("hello"))
+		h.must(err)
+		state := registry.UploadUploaded
+		if finalized {
+			_, err = h.Finalize(h.ctx(), h.amy, acme, b.Upload.ID, "")
+			h.must(err)
+			state = registry.UploadFinalized
+		}
+		for range 2 {
+			h.must(h.FailPut(h.ctx(), a, "unknown_outcome"))
+		}
+		if h.garbage()[a.Blob] {
+			t.Errorf("the bytes of a session that is %s are garbage", state)
+		}
+		if u, err := h.Upload(h.ctx(), acme, b.Upload.ID); err != nil || u.State != state {
+			t.Errorf("the session is %s (%v), want %s", u.State, err, state)
+		}
+	}
 }

@@ -18,7 +18,7 @@ type Claim struct {
 	Object Object
 	Number uint64
 	Epoch  uint64
-	Tries  int // that ended in an error, before this one
+	Tries  int // that ended in an error or not at all, before this one
 	Lease  time.Duration
 }
 
@@ -69,10 +69,10 @@ func (t *txn) claim(worker string, lease time.Duration) (c Claim, found bool, er
 		s := objectClaim
 		tries := o.Scan.Tries
 		if o.State == ObjectScanning {
+			// Its worker hung or died on it, perhaps with the whole process. One
+			// that is stopped in order gives its claims back.
 			s = objectTakeOver
-			if o.Scan.Epoch == t.l.epoch {
-				tries++ // a worker that hangs or dies on it; a restart is not its fault
-			}
+			tries++
 		}
 		if tries >= MaxScanTries {
 			if err := t.hold(&o, Verdict{Result: VerdictError, Reason: "lease_lapsed"}, tries); err != nil {

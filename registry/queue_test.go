@@ -46,15 +46,15 @@ func TestQueueOrderAndLease(t *testing.T) {
 	}
 }
 
-func TestClaimOfADeadProcess(t *testing.T) {
+func TestRestartInOrderIsNoTry(t *testing.T) {
 	h := newHouse(t)
 	h.finalized()
-	h.claim()
-	for range 2 * registry.MaxScanTries { // a restart is not the object's fault
+	for range 2 * registry.MaxScanTries {
+		h.must(h.PauseScan(h.ctx(), h.claim())) // as a worker does that is told to stop
 		h.reopen()
-		if c := h.claim(); c.Tries != 0 {
-			t.Fatalf("claim is %+v", c)
-		}
+	}
+	if c := h.claim(); c.Tries != 0 {
+		t.Fatalf("claim is %+v", c)
 	}
 }
 
@@ -62,6 +62,8 @@ func TestEngineErrorsHold(t *testing.T) {
 	tests := map[string]func(h *house, c registry.Claim){
 		"Errors": func(h *house, c registry.Claim) { h.must(h.RetryScan(h.ctx(), c, time.Second, "engine_error")) },
 		"Lapses": func(h *house, _ registry.Claim) { h.time.pass(time.Minute) },
+		// What kills the process each time would never let it come to rest.
+		"Crashes": func(h *house, _ registry.Claim) { h.crash() },
 	}
 	for name, fail := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +143,7 @@ func TestPromotionSurvivesACrash(t *testing.T) {
 	h.reopen()
 	_, err := h.ClaimScan(h.ctx(), "w", time.Minute)
 	h.want(err, registry.ErrNotFound) // never rescanned
-	list, err := h.Promoting(h.ctx(), 10)
+	list, _, err := h.Promoting(h.ctx(), registry.Page{})
 	h.must(err)
 	if len(list) != 1 || list[0].ID != o.ID || list[0].State != registry.ObjectScanning {
 		t.Fatalf("promoting is %+v", list)
@@ -153,7 +155,7 @@ func TestPromotionSurvivesACrash(t *testing.T) {
 			t.Errorf("object is %+v", done)
 		}
 	}
-	list, err = h.Promoting(h.ctx(), 10)
+	list, _, err = h.Promoting(h.ctx(), registry.Page{})
 	h.must(err)
 	if len(list) != 0 {
 		t.Error("it is still promoting")
@@ -163,6 +165,34 @@ func TestPromotionSurvivesACrash(t *testing.T) {
 	if !b.Listed {
 		t.Error("the bucket is not listed")
 	}
+}
+
+// Promotions that fail for ever do not hide those behind them.
+func TestPromotingGoesOnBehindAPage(t *testing.T) {
+	h := newHouse(t)
+	want := make(map[registry.ObjectID]bool)
+	for range 5 {
+		want[h.judged().ID] = true
+	}
+	var pages int
+	for page := (registry.Page{Limit: 2}); ; pages++ {
+		list, next, err := h.Promoting(h.ctx(), page)
+		h.must(err)
+		for _, o := range list {
+			if !want[o.ID] {
+				t.Errorf("%s stands twice", o.ID)
+			}
+			delete(want, o.ID)
+		}
+		if page.Cursor = next; next == "" {
+			break
+		}
+	}
+	if len(want) != 0 || pages != 2 {
+		t.Errorf("%d promotions were not listed in %d pages", len(want), pages+1)
+	}
+	_, _, err := h.Promoting(h.ctx(), registry.Page{Cursor: "?"})
+	h.want(err, registry.ErrInvalid)
 }
 
 // TestDeletedWhileItsBytesMove: both keys become garbage, but only once the
@@ -175,7 +205,7 @@ func TestDeletedWhileItsBytesMove(t *testing.T) {
 		t.Errorf("%d blobs are garbage while a move may be creating one", n)
 	}
 	h.reopen()
-	list, err := h.Promoting(h.ctx(), 10)
+	list, _, err := h.Promoting(h.ctx(), registry.Page{})
 	h.must(err)
 	if len(list) != 1 {
 		t.Fatal("nobody will come back for its bytes")

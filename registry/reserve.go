@@ -39,13 +39,7 @@ func (l *Ledger) ReserveBlob(ctx context.Context, tenant TenantName) (Intent, er
 // key becomes garbage. One that PutObject has settled is left alone.
 func (l *Ledger) ReleaseBlob(ctx context.Context, i Intent) error {
 	err := l.update(ctx, func(t *txn) error {
-		switch err := t.settle(i.Epoch, i.Key); {
-		case errors.Is(err, ErrFenced):
-			return nil
-		case err != nil:
-			return err
-		}
-		return t.discard(i.Key)
+		return t.condemn(i.Epoch, i.Key)
 	})
 	if err != nil {
 		return fmt.Errorf("release blob: %w", err)

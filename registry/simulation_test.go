@@ -41,6 +41,7 @@ type modelObject struct {
 	seq    uint64
 	held   bool
 	claim  uint64 // the current claim's number, 0 for none
+	lapses int    // claims that nobody ended
 	moving bool
 	buried bool
 }
@@ -220,6 +221,7 @@ func (w *world) abort() {
 
 func (w *world) claimOne() {
 	c, err := w.ClaimScan(w.ctx(), "w", time.Minute)
+	w.holdLapsed()
 	due := false
 	for _, o := range w.objects {
 		due = due || o.state == registry.ObjectQuarantined && !o.held
@@ -234,8 +236,28 @@ func (w *world) claimOne() {
 	if o.held || o.state != registry.ObjectQuarantined && o.state != registry.ObjectScanning || o.moving {
 		w.Fatalf("claimed an object that is %s, held %v, moving %v", o.state, o.held, o.moving)
 	}
+	if o.state == registry.ObjectScanning {
+		o.lapses++
+	}
+	if c.Tries != o.lapses {
+		w.Fatalf("a claim says %d tries, the model %d", c.Tries, o.lapses)
+	}
 	o.state, o.claim = registry.ObjectScanning, c.Number
 	w.claims = append(w.claims, c)
+}
+
+// holdLapsed follows the ledger in holding what no claim came back from too often.
+func (w *world) holdLapsed() {
+	for id, o := range w.objects {
+		if o.state != registry.ObjectScanning || o.moving || o.lapses < registry.MaxScanTries-1 {
+			continue
+		}
+		row, err := w.Object(w.ctx(), acme, id)
+		w.must(err)
+		if row.Held {
+			o.state, o.held = registry.ObjectQuarantined, true
+		}
+	}
 }
 
 // settleOne ends some claim, which may long be another's.
@@ -283,7 +305,7 @@ func (w *world) settleOne() {
 }
 
 func (w *world) publishOne() {
-	list, err := w.Promoting(w.ctx(), 1000)
+	list, _, err := w.Promoting(w.ctx(), registry.Page{Limit: 1000})
 	w.must(err)
 	moving := 0
 	for _, o := range w.objects {

@@ -243,19 +243,18 @@ func (t *txn) endUpload(s step, u *Upload, ev *Event) error {
 	return t.deleteObject(&o, t.event(EventObjectDeleted, by))
 }
 
-// ExpireDue expires up to limit sessions whose time is over and forgets as many
-// Idempotency-Keys, and returns how many sessions it expired. A session whose
-// turn is held waits until the attempt ends or its lease lapses. While the
-// clock is not believed it is ErrClockJumped.
+// ExpireDue expires up to limit sessions whose time is over and returns how many.
+// A session whose turn is held waits until the attempt ends or its lease lapses.
+// While the clock is not believed it is ErrClockJumped.
 func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	if err := l.clockSound(); err != nil {
 		return 0, fmt.Errorf("expire uploads: %w", err)
 	}
-	due, work, err := l.expiryDue(ctx, limit)
+	due, err := l.expiryDue(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("expire uploads: %w", err)
 	}
-	if !work {
+	if len(due) == 0 {
 		return 0, nil
 	}
 	n := 0
@@ -270,8 +269,7 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 				n++
 			}
 		}
-		_, err := t.forgetIdempotency(limit)
-		return err
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("expire uploads: %w", err)
@@ -284,11 +282,11 @@ type dueUpload struct {
 	id     UploadID
 }
 
-// expiryDue finds sessions to expire, and whether there is anything to do.
-func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, work bool, err error) {
+// expiryDue finds sessions to expire.
+func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, err error) {
 	err = l.view(ctx, func(t *txn) error {
-		due, work = nil, false
-		err := t.Scan(tUploadExpiry, until(t.now), func(key, _ []byte) error {
+		due = nil
+		return t.Scan(tUploadExpiry, until(t.now), func(key, _ []byte) error {
 			_, tenant, id := untimed(key)
 			u, err := t.upload(tenant, UploadID(id))
 			if err != nil {
@@ -302,16 +300,8 @@ func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, wor
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		work = len(due) > 0
-		return t.Scan(tIdempotencyAge, until(t.now), func(_, _ []byte) error {
-			work = true
-			return kv.Stop
-		})
 	})
-	return due, work, err
+	return due, err
 }
 
 // expire looks again: the session may have moved on since it was found.

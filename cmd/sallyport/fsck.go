@@ -40,6 +40,17 @@ type fsckReport struct {
 	Damaged []fsckFinding `json:"damaged"` // the ledger promises bytes that are not there
 	Orphans []fsckFinding `json:"orphans"` // bytes that the ledger does not know
 	Deleted int           `json:"deleted"` // of the orphans
+
+	// Leftovers are bytes that the ledger knows nobody misses, such as a killed
+	// server's half uploads. Nothing has to be put right: the server deletes them
+	// when it runs.
+	Leftovers fsckLeftovers `json:"leftovers"`
+}
+
+// fsckLeftovers counts blobs and their bytes.
+type fsckLeftovers struct {
+	Blobs int   `json:"blobs"`
+	Bytes int64 `json:"bytes"`
 }
 
 // fsckFinding is one object, upload or blob.
@@ -59,8 +70,9 @@ func (a *app) fsckCommand() *cobra.Command {
 		Short: "Compare ledger and bytes of a stopped server, both ways",
 		Long: `Fsck verifies the ledger and its audit log, then looks for bytes that the ledger
 promises and that are missing, and for bytes that the ledger does not know. It
-reports, and only then deletes, with --delete, the unknown ones. The server must
-not be running. It exits with 1 if anything is left to put right.`,
+reports, and only then deletes, with --delete, the unknown ones. What a killed
+server left half done is counted as leftovers, not as damage. The server must not
+be running. It exits with 1 if anything is left to put right.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -253,11 +265,15 @@ func (f *fsck) findOrphans(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		known, err := f.node.ledger.Known(ctx, registry.BlobKey(entry.Key))
+		standing, err := f.node.ledger.Standing(ctx, registry.BlobKey(entry.Key))
 		if err != nil {
 			return err
 		}
-		if !known {
+		switch standing {
+		case registry.BlobLeftover:
+			f.report.Leftovers.Blobs++
+			f.report.Leftovers.Bytes += entry.Size
+		case registry.BlobUnknown:
 			f.orphans = append(f.orphans, entry.Key)
 			f.report.Orphans = append(f.report.Orphans, fsckFinding{
 				ID: madeFor(entry.Key), Size: entry.Size, Problem: "the ledger does not know these bytes",
@@ -288,6 +304,9 @@ func (f *fsck) show() {
 	}
 	f.printf("%d objects of %s, %d audit leaves; %d contradictions, %d damaged, %d orphans\n", f.report.Objects,
 		bytesText(f.report.Bytes), f.report.Leaves, len(f.report.Ledger), len(f.report.Damaged), len(f.report.Orphans))
+	if left := f.report.Leftovers; left.Blobs > 0 {
+		f.printf("%d leftovers of %s, which the server deletes when it runs\n", left.Blobs, bytesText(left.Bytes))
+	}
 }
 
 // errUnsound keeps fsck from deleting by a ledger that cannot be believed.

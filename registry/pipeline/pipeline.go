@@ -56,6 +56,7 @@ type Pipeline struct {
 	unsettled unsettled
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]
+	setbacks  setbacks
 	nudge     chan struct{} // wakes the sweep of Run
 	queued    func()        // see OnQueued
 	m         *metrics

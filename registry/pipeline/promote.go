@@ -20,6 +20,16 @@ func (p *Pipeline) promote(ctx context.Context, o registry.Object) error {
 		return nil
 	}
 	defer p.promoting.leave(o.ID)
+	err := p.promoteNow(ctx, o)
+	if err != nil {
+		p.setbacks.note(o.ID, p.cfg.Now(), p.cfg.PromoteEvery)
+	} else {
+		p.setbacks.forget(o.ID)
+	}
+	return err
+}
+
+func (p *Pipeline) promoteNow(ctx context.Context, o registry.Object) error {
 	for i, e := range o.Extents {
 		if i >= len(o.Targets) || o.Targets[i] == e.Blob {
 			continue
@@ -74,25 +84,48 @@ func (p *Pipeline) tryPromote(ctx context.Context, o registry.Object) {
 const batch = 256
 
 // PromoteAll finishes the promotions that are under way. It returns what failed,
-// joined, and the next call tries that again.
+// joined and only so much of it, and the next call tries that again.
 func (p *Pipeline) PromoteAll(ctx context.Context) error {
-	for {
-		objects, err := p.ledger.Promoting(ctx, batch)
+	return p.promoteEach(ctx, func(registry.Object) bool { return true })
+}
+
+// promoteDue is PromoteAll for Run: what failed of late waits, so that promotions
+// that can never succeed do not take the store's time from the others.
+func (p *Pipeline) promoteDue(ctx context.Context) error {
+	now := p.cfg.Now()
+	return p.promoteEach(ctx, func(o registry.Object) bool { return p.setbacks.due(o.ID, now) })
+}
+
+func (p *Pipeline) promoteEach(ctx context.Context, pick func(registry.Object) bool) error {
+	var failures []error
+	for page := (registry.Page{Limit: batch}); ; {
+		objects, next, err := p.ledger.Promoting(ctx, page)
 		if err != nil {
-			return fmt.Errorf("promote: %w", err)
+			return errors.Join(append(failures, fmt.Errorf("promote: %w", err))...)
 		}
 		errs := make([]error, len(objects))
 		var g errgroup.Group
 		g.SetLimit(p.cfg.Promoters)
 		for i, o := range objects {
+			if !pick(o) {
+				continue
+			}
 			g.Go(func() error {
 				errs[i] = p.promote(ctx, o)
 				return nil
 			})
 		}
 		_ = g.Wait() // the functions return nil
-		if err := errors.Join(errs...); err != nil || len(objects) < batch {
-			return err
+		for _, err := range errs {
+			if err != nil && len(failures) < maxReported {
+				failures = append(failures, err)
+			}
+		}
+		if page.Cursor = next; next == "" || ctx.Err() != nil {
+			return errors.Join(failures...)
 		}
 	}
 }
+
+// maxReported bounds how many failures one round tells of.
+const maxReported = 16

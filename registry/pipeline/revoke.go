@@ -198,17 +198,14 @@ func (p *Pipeline) RevokePrincipal(ctx context.Context, actor registry.Actor, na
 	return nil
 }
 
-// SuspendTenant stops everything of a tenant until it is resumed. The operator's
+// SuspendTenant stops everything of a tenant until it is resumed. The operators'
 // own is registry.ErrConflict.
 func (p *Pipeline) SuspendTenant(ctx context.Context, actor registry.Actor, name registry.TenantName) error {
 	if err := policy.Allow(actor, policy.ManageTenants, ""); err != nil {
 		return p.refuse("revoke", fmt.Errorf("suspend tenant: %w", err))
 	}
-	if name == actor.Tenant {
-		return p.refuse("revoke", fmt.Errorf("suspend tenant: %w: nobody could resume the operators' own", registry.ErrConflict))
-	}
 	if err := p.ledger.SuspendTenant(ctx, actor, name); err != nil {
-		return err
+		return p.refuse("revoke", err)
 	}
 	p.cutIdentity(ctx, subject{tenant: name})
 	return nil

@@ -156,16 +156,12 @@ func (r *rig) settled() {
 	if n := r.Running(); n != 0 {
 		r.tb.Errorf("%d transfers stand in the table", n)
 	}
-	running := r.running()
 	refs := map[registry.BlobKey]bool{}
 	for key, err := range r.ledger.BlobRefs(r.ctx()) {
 		if err != nil {
 			r.tb.Fatal(err)
 		}
 		refs[key] = true
-		if running[key] {
-			continue // a dead attempt's turn, until somebody takes it over
-		}
 		if _, err := r.disk.Stat(r.ctx(), blob.Key(key)); err != nil {
 			r.tb.Errorf("the ledger vouches for bytes that are not there: %v", err)
 		}
@@ -181,22 +177,6 @@ func (r *rig) settled() {
 	if left, err := r.ledger.Garbage(r.ctx(), 0, 10); err != nil || len(left) > 0 {
 		r.tb.Errorf("%d blobs left on the garbage list (%v)", len(left), err)
 	}
-}
-
-// running returns the keys of attempts that hold a turn.
-func (r *rig) running() map[registry.BlobKey]bool {
-	r.tb.Helper()
-	keys := map[registry.BlobKey]bool{}
-	uploads, _, err := r.ledger.Uploads(r.ctx(), admin.Tenant, "", registry.Page{Limit: 1000})
-	if err != nil {
-		r.tb.Fatal(err)
-	}
-	for _, u := range uploads {
-		if u.State == registry.UploadUploading {
-			keys[u.Staging] = true
-		}
-	}
-	return keys
 }
 
 func await(tb testing.TB, what string, c <-chan struct{}) {

@@ -10,14 +10,16 @@ import (
 	"sallyport/registry/blob"
 )
 
-// Sweep clears up: sessions that expired, keys of processes that are gone, and
-// the bytes of everything deleted. Bytes whose deletion fails stay on the list for
-// the next sweep. While the wall clock is in doubt (registry.ErrClockJumped)
-// nothing expires, and garbage, which is beyond doubt, still goes.
+// Sweep clears up: sessions that expired, keys of processes that are gone, URLs
+// and Idempotency-Keys that have long expired, and the bytes of everything deleted.
+// Bytes whose deletion fails stay on the list for the next sweep. While the wall
+// clock is in doubt (registry.ErrClockJumped) nothing expires or is forgotten, and
+// garbage, which is beyond doubt, still goes.
 func (p *Pipeline) Sweep(ctx context.Context) error {
 	return errors.Join(
 		p.all(ctx, "expire", p.ledger.ExpireDue),
 		p.all(ctx, "condemn", p.ledger.CondemnDeadIntents),
+		p.all(ctx, "forget", p.ledger.Forget),
 		p.collect(ctx),
 	)
 }
@@ -85,7 +87,7 @@ func (p *Pipeline) Recover(ctx context.Context) error {
 func (p *Pipeline) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.every(ctx, "sweep", p.cfg.SweepEvery, p.nudge, p.Sweep) })
-	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.PromoteAll) })
+	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.promoteDue) })
 	wg.Wait()
 }
 

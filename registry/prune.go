@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport/registry/kv"
+)
+
+// grantAge is how long after its end a grant is kept: until then its URL is told
+// that it has expired, later that it is not known.
+const grantAge = 24 * time.Hour
+
+// pruning is where the walk through the grants stands: it goes round the table, a
+// bounded part at a time, and begins anew with each process.
+type pruning struct {
+	mu sync.Mutex // protects the field below; held for one Forget
+	at []byte
+}
+
+// Forget removes up to limit rows of each kind that have served their time, and
+// returns how many: Idempotency-Keys after a day, and grants a day after they
+// expired, except the latest of each upload. What the audit log says of them
+// stays. While the clock is not believed it is ErrClockJumped.
+func (l *Ledger) Forget(ctx context.Context, limit int) (int, error) {
+	n, err := l.forget(ctx, limit)
+	if err != nil {
+		return 0, fmt.Errorf("forget: %w", err)
+	}
+	return n, nil
+}
+
+func (l *Ledger) forget(ctx context.Context, limit int) (n int, err error) {
+	if err := l.clockSound(); err != nil {
+		return 0, err
+	}
+	l.pruning.mu.Lock()
+	defer l.pruning.mu.Unlock()
+	var grants [][]byte
+	var next []byte
+	aged := false
+	err = l.view(ctx, func(t *txn) (err error) {
+		grants, next, err = t.oldGrants(l.pruning.at, limit)
+		if err != nil {
+			return err
+		}
+		aged = false
+		return t.Scan(tIdempotencyAge, until(t.now), func(_, _ []byte) error {
+			aged = true
+			return kv.Stop
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	if aged || len(grants) > 0 {
+		err = l.update(ctx, func(t *txn) error {
+			n = 0
+			dropped, err := t.dropGrants(grants)
+			if err != nil {
+				return err
+			}
+			n, err = t.forgetIdempotency(limit)
+			n += dropped
+			return err
+		})
+	}
+	if err == nil {
+		l.pruning.at = next
+	}
+	return n, err
+}
+
+// oldGrants returns the keys of up to limit grants to remove, from a key on, and
+// where to go on, nil at the end of the table. It looks at a bounded number of
+// rows. A tenant's grants stand in the order in which they were issued: behind
+// one of the last day there is none to remove.
+func (t *txn) oldGrants(from []byte, limit int) (found [][]byte, next []byte, err error) {
+	for looked := 0; ; {
+		var skip []byte
+		err := t.Scan(tGrants, kv.Range{From: from}, func(key, value []byte) error {
+			next = key
+			if looked == pageWork || len(found) == limit {
+				return kv.Stop
+			}
+			looked++
+			var g Grant
+			if err := decode(tGrants, value, &g); err != nil {
+				return err
+			}
+			if t.now.Sub(g.IssuedAt) <= grantAge {
+				skip = under(g.Tenant).To
+				return kv.Stop
+			}
+			old, err := t.outlived(&g)
+			if old {
+				found = append(found, bytes.Clone(key))
+			}
+			next = nil
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case skip == nil:
+			return found, bytes.Clone(next), nil
+		}
+		from, next = skip, nil
+	}
+}
+
+// outlived tells whether a grant can go.
+func (t *txn) outlived(g *Grant) (bool, error) {
+	if t.now.Sub(g.ExpiresAt) <= grantAge {
+		return false, nil
+	}
+	if g.Op != GrantPut {
+		return true, nil
+	}
+	u, err := t.upload(g.Tenant, g.Upload)
+	return err == nil && u.Grant != g.ID, err
+}
+
+// dropGrants looks again: nothing was promised when they were found.
+func (t *txn) dropGrants(keys [][]byte) (n int, err error) {
+	for _, key := range keys {
+		var g Grant
+		err := t.load(tGrants, key, &g)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		old := false
+		if err == nil {
+			old, err = t.outlived(&g)
+		}
+		if err != nil {
+			return 0, err
+		}
+		if !old {
+			continue
+		}
+		if err := t.Delete(tGrants, key); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
