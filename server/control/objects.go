@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -140,7 +139,7 @@ func getContent(k *call) error {
 		return err
 	}
 	if k.ctx.IsHead() {
-		safeHeaders(k.ctx, found.Object)
+		dress(&k.ctx.Response.Header, found.Object)
 		server.SendHead(k.c, found.Object.Size)
 		return nil
 	}
@@ -150,7 +149,7 @@ func getContent(k *call) error {
 	}
 	f, off, n, ok := r.File()
 	if !ok {
-		safeHeaders(k.ctx, found.Object)
+		dress(&k.ctx.Response.Header, found.Object)
 		server.SendReader(k.c, r, r.Len(), nil)
 		return nil
 	}
@@ -161,51 +160,18 @@ func getContent(k *call) error {
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
-	safeHeaders(k.ctx, found.Object)
+	dress(&k.ctx.Response.Header, found.Object)
 	return nil
 }
 
-// safeHeaders make a browser save bytes of strangers instead of running them.
-func safeHeaders(ctx *fasthttp.RequestCtx, o registry.Object) {
-	h := &ctx.Response.Header
-	contentType := o.DetectedType
-	if contentType == "" {
-		contentType = o.ContentType
+// dress labels an object's bytes with what they were found to be.
+func dress(h *fasthttp.ResponseHeader, o registry.Object) {
+	label := o.DetectedType
+	if label == "" {
+		label = o.ContentType
 	}
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	h.SetContentType(contentType)
-	h.Set("Content-Disposition", attachment(o.Filename))
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-site")
-	h.Set("Cache-Control", "private, no-store")
+	server.DressDownload(h, label, o.Filename)
 	h.Set("ETag", strconv.Quote(o.ETag))
-}
-
-// attachment is a Content-Disposition (RFC 6266): an ASCII name for old clients
-// and the real one in UTF-8 (RFC 8187).
-func attachment(filename string) string {
-	if filename == "" {
-		return "attachment"
-	}
-	var ascii, ext strings.Builder
-	for _, c := range filename {
-		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '%' {
-			c = '_'
-		}
-		ascii.WriteRune(c)
-	}
-	for i := range len(filename) {
-		c := filename[i]
-		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0 {
-			ext.WriteByte(c)
-		} else {
-			fmt.Fprintf(&ext, "%%%02X", c)
-		}
-	}
-	return `attachment; filename="` + ascii.String() + `"; filename*=UTF-8''` + ext.String()
 }
 
 func timeline(k *call) error {

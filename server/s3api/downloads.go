@@ -1,14 +1,12 @@
 package s3api
 
 import (
-	"strings"
-
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
 	"sallyport/registry/pipeline"
-	"sallyport/sigv4"
+	"sallyport/server"
 )
 
 // admitDownload decides on a GET or HEAD on a download URL whose signature
@@ -41,30 +39,6 @@ func (a *API) dressDownload(h *fasthttp.ResponseHeader, _ *request, o *registry.
 	if label == "" {
 		label = o.ContentType
 	}
-	h.SetContentType(label)
-	h.Set("Content-Disposition", attachment(o.Filename))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", sandbox)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-site")
-	h.Set("Cache-Control", "private, no-store")
+	server.DressDownload(h, label, o.Filename)
 	return nil
-}
-
-// attachment names the file twice (RFC 6266, appendix D): in ASCII for old
-// clients, and in UTF-8.
-func attachment(name string) string {
-	if name == "" {
-		return "attachment"
-	}
-	var ascii strings.Builder
-	for _, c := range name {
-		switch {
-		case c == '"' || c == '\\' || c == '%' || c < ' ' || c > '~':
-			ascii.WriteByte('_')
-		default:
-			ascii.WriteRune(c)
-		}
-	}
-	return `attachment; filename="` + ascii.String() + `"; filename*=UTF-8''` + sigv4.EncodeComponent(name)
 }

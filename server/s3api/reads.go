@@ -113,7 +113,7 @@ func (a *API) dressObject(h *fasthttp.ResponseHeader, r *request, o *registry.Ob
 	if r.proof.Claim.Kind != sigv4.QueryAuth {
 		return nil
 	}
-	h.Set("Content-Security-Policy", sandbox)
+	h.Set("Content-Security-Policy", server.Sandbox)
 	bucket, err := a.ledger.Bucket(background(), o.Tenant, o.Bucket)
 	if err != nil {
 		return err
@@ -123,9 +123,6 @@ func (a *API) dressObject(h *fasthttp.ResponseHeader, r *request, o *registry.Ob
 	}
 	return nil
 }
-
-// sandbox denies a document everything, its origin included.
-const sandbox = "sandbox; default-src 'none'"
 
 // attached turns any Content-Disposition into that of an attachment, with the
 // parameters it had.

@@ -1,0 +1,34 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"sallyport/server"
+)
+
+// Names come from strangers and go into a header.
+func TestDressDownload(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                          `attachment`,
+		"a.txt":                     `attachment; filename="a.txt"; filename*=UTF-8''a.txt`,
+		"a b;c=d.txt":               `attachment; filename="a b;c=d.txt"; filename*=UTF-8''a%20b%3Bc%3Dd.txt`,
+		`"; filename="evil.exe`:     `attachment; filename="_; filename=_evil.exe"; filename*=UTF-8''%22%3B%20filename%3D%22evil.exe`,
+		`a\"b%22.txt`:               `attachment; filename="a__b_22.txt"; filename*=UTF-8''a%5C%22b%2522.txt`,
+		"a\r\nSet-Cookie: b":        `attachment; filename="a__Set-Cookie: b"; filename*=UTF-8''a%0D%0ASet-Cookie%3A%20b`,
+		"\x00\x7f\xff":              `attachment; filename="___"; filename*=UTF-8''%00%7F%FF`,
+		"naïve 文.txt":               `attachment; filename="na_ve _.txt"; filename*=UTF-8''na%C3%AFve%20%E6%96%87.txt`,
+		strings.Repeat("\u202e", 2): `attachment; filename="__"; filename*=UTF-8''%E2%80%AE%E2%80%AE`,
+	} {
+		var h fasthttp.ResponseHeader
+		server.DressDownload(&h, "", name)
+		if got := string(h.Peek("Content-Disposition")); got != want {
+			t.Errorf("%q:\n got %s\nwant %s", name, got, want)
+		}
+		if got := string(h.ContentType()); got != "application/octet-stream" {
+			t.Errorf("%q: type %q", name, got)
+		}
+	}
+}
