@@ -30,7 +30,7 @@ func TestMemory(t *testing.T) {
 		case !onDisk:
 			size = 32 << 20
 		}
-		s := serveProgram(t, staticProgram(t), on, "UPLOADS_PUT_URL_TTL=15m")
+		s := serveProgram(t, staticProgram(t), newData(t), on, "UPLOADS_PUT_URL_TTL=15m")
 		sessions := make([]*Session, memoryClients)
 		for i := range sessions {
 			sessions[i] = s.root.begin(size)

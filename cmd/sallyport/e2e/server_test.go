@@ -76,14 +76,16 @@ type child struct {
 // SALLYPORT_. It is stopped, and its log searched, when the test ends.
 func serve(t testing.TB, on backend, settings ...string) *Server {
 	t.Helper()
-	return serveProgram(t, program(t), on, settings...)
+	return serveProgram(t, program(t), newData(t), on, settings...)
 }
 
-func serveProgram(t testing.TB, program string, on backend, settings ...string) *Server {
+// newData returns a data directory that is still to be made.
+func newData(t testing.TB) string { return filepath.Join(t.TempDir(), "hidden-data") }
+
+func serveProgram(t testing.TB, program, data string, on backend, settings ...string) *Server {
 	t.Helper()
 	s := &Server{
-		Data: filepath.Join(t.TempDir(), "hidden-data"),
-		t:    t, program: program, on: on, extra: settings, seen: newSeen(),
+		Data: data, t: t, program: program, on: on, extra: settings, seen: newSeen(),
 		web: &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error {

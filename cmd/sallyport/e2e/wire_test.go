@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -107,3 +108,6 @@ func (w *wire) reset() {
 		w.t.Fatal(err)
 	}
 }
+
+// quiet is a log for servers of net/http whose complaints are part of the test.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
