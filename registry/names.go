@@ -80,8 +80,8 @@ func (l *Ledger) Named(ctx context.Context, tenant TenantName, bucket BucketName
 		if err != nil {
 			return err
 		}
-		o, err = t.object(tenant, e.Object)
-		return err
+		o = Object{}
+		return t.load(tObjects, keyOf(tenant, string(e.Object)), &o) // in place: a row is half a kilobyte
 	})
 	if err != nil {
 		return Object{}, fmt.Errorf("named object: %w", err)

@@ -1,5 +1,23 @@
 package pipeline
 
+import (
+	"context"
+
+	"sallyport/registry"
+	"sallyport/registry/blob"
+)
+
+// Batch is how many rows upkeep takes from the ledger at a time.
+const Batch = batch
+
+// PromoteDue is one round of Run.
+func (p *Pipeline) PromoteDue(ctx context.Context) error { return p.promoteDue(ctx) }
+
+// OpenExtents opens a range of an object's bytes.
+func (p *Pipeline) OpenExtents(ctx context.Context, o registry.Object, off, n int64) (blob.Reader, error) {
+	return p.openExtents(ctx, o, off, n)
+}
+
 // ChoirSize is how many bodies a choir hashes at most.
 const ChoirSize = choirSize
 

@@ -31,6 +31,9 @@ func (p *Pipeline) promote(ctx context.Context, o registry.Object) error {
 
 func (p *Pipeline) promoteNow(ctx context.Context, o registry.Object) error {
 	for i, e := range o.Extents {
+		if o.State == registry.ObjectDeleted {
+			break // nobody wants the bytes: Publish makes garbage of both keys
+		}
 		if i >= len(o.Targets) || o.Targets[i] == e.Blob {
 			continue
 		}

@@ -26,7 +26,7 @@ type transfer struct {
 	subject
 	stop       func()
 	committing bool
-	over       chan struct{} // closed when it left the table
+	over       chan struct{} // made with committing; closed when it left the table
 }
 
 // transfers is the table of running transfers. A revocation commits to the
@@ -71,7 +71,7 @@ func (t *transfers) add(s subject, stop func()) *transfer {
 	if t.running == nil {
 		t.running = map[*transfer]struct{}{}
 	}
-	x := &transfer{subject: s, stop: stop, over: make(chan struct{})}
+	x := &transfer{subject: s, stop: stop}
 	t.running[x] = struct{}{}
 	return x
 }
@@ -81,7 +81,9 @@ func (t *transfers) leave(x *transfer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.running, x)
-	close(x.over)
+	if x.over != nil {
+		close(x.over)
+	}
 }
 
 // commit is the point of no return: false if the transfer was cut, and from then
@@ -90,7 +92,9 @@ func (t *transfers) commit(x *transfer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, running := t.running[x]
-	x.committing = running
+	if running && !x.committing {
+		x.committing, x.over = true, make(chan struct{})
+	}
 	return running
 }
 
