@@ -63,13 +63,15 @@ func TestGoldenPath(t *testing.T) {
 
 func TestReadRanges(t *testing.T) {
 	r := newRig(t)
-	b := r.published(text)
+	data := bytes.Repeat(text, 10_000)
+	size := int64(len(data))
+	b := r.published(data)
 	f, err := r.FindObject(t.Context(), admin, b.Object.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ off, n, want int64 }{
-		{0, -1, int64(len(text))}, {4, 5, 5}, {int64(len(text)) - 1, 10, 1}, {int64(len(text)), -1, 0}, {7, 0, 0},
+		{0, -1, size}, {4, 50_000, 50_000}, {4, 5, 5}, {size - 1, 10, 1}, {size, -1, 0}, {7, 0, 0},
 	} {
 		rd, err := f.Open(t.Context(), c.off, c.n, nil)
 		if err != nil {
@@ -78,18 +80,19 @@ func TestReadRanges(t *testing.T) {
 		if rd.Len() != c.want {
 			t.Errorf("range %d+%d: length %d, want %d", c.off, c.n, rd.Len(), c.want)
 		}
-		if file, off, n, ok := rd.File(); !ok || n != c.want || file == nil || off != c.off {
+		// The disk store has read a short range when it opens it.
+		if file, off, n, ok := rd.File(); ok != (c.want > 10) || ok && (n != c.want || file == nil || off != c.off) {
 			t.Errorf("range %d+%d: file range %d+%d, %t", c.off, c.n, off, n, ok)
 		}
 		got, err := io.ReadAll(rd)
-		if err != nil || !bytes.Equal(got, text[c.off:c.off+c.want]) {
-			t.Errorf("range %d+%d: %q, %v", c.off, c.n, got, err)
+		if err != nil || !bytes.Equal(got, data[c.off:c.off+c.want]) {
+			t.Errorf("range %d+%d: %d bytes, %v", c.off, c.n, len(got), err)
 		}
 		if err := rd.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := f.Open(t.Context(), int64(len(text))+1, 1, nil); err == nil {
+	if _, err := f.Open(t.Context(), size+1, 1, nil); err == nil {
 		t.Error("a range outside the object was opened")
 	}
 }

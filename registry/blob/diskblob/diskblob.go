@@ -44,11 +44,13 @@ const (
 )
 
 // Store is a blob.Store in a directory. Beside it, it is a blob.Spacer and a
-// blob.Doctor, and its readers are blob.FileRange.
+// blob.Doctor, and its readers of more than a few KiB are blob.FileRange.
 type Store struct {
 	dir  string
 	lock *os.File // tmp/, locked shared while the store is open
-	bufs sync.Pool
+
+	bufs  sync.Pool // *[]byte of bufSize, for puts
+	short sync.Pool // *[heldMax]byte
 
 	unnamed   bool // new files can be written without a name
 	nameSaved bool // fsync of a new file saves its name too
@@ -79,6 +81,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("diskblob: folders: %w", cause(err))
 	}
 	s.bufs.New = func() any { b := make([]byte, bufSize); return &b }
+	s.short.New = func() any { return new([heldMax]byte) }
 	if s.lock, err = os.Open(filepath.Join(dir, tmpDir)); err != nil {
 		return nil, fmt.Errorf("diskblob: open: %w", cause(err))
 	}

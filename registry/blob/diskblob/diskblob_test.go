@@ -2,6 +2,7 @@ package diskblob_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -225,17 +226,60 @@ func TestErrorsAreDiscreet(t *testing.T) {
 func TestTruncatedFile(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	put(t, s, "a", "0123456789")
-	r, err := s.Open(t.Context(), "a", 2, 6)
+	content := strings.Repeat("0123456789", 2000)
+	put(t, s, "a", content)
+	short, err := s.Open(t.Context(), "a", 2, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer short.Close()
+	long, err := s.Open(t.Context(), "a", 2, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer long.Close()
 	if err := os.Truncate(files(t, dir)[0], 5); err != nil {
 		t.Fatal(err)
 	}
-	if err := iotest.TestReader(r, []byte("234567")); err == nil || !strings.Contains(err.Error(), "unexpected EOF") {
+	if err := iotest.TestReader(long, []byte(content[2:])); err == nil || !strings.Contains(err.Error(), "unexpected EOF") {
 		t.Errorf("read of a file cut meanwhile: %v; want io.ErrUnexpectedEOF", err)
+	}
+	if err := iotest.TestReader(short, []byte("234567")); err != nil {
+		t.Errorf("read of a range that was read before the file was cut: %v", err)
+	}
+}
+
+func TestShortRange(t *testing.T) {
+	s := open(t, t.TempDir())
+	put(t, s, "a", strings.Repeat("a", 20_000))
+	put(t, s, "b", strings.Repeat("b", 20_000))
+	first, err := s.Open(t.Context(), "a", 0, 8<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := first.(blob.FileRange); ok {
+		t.Error("a short range keeps its file open")
+	}
+	for range 2 {
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, err := s.Open(t.Context(), "b", 0, 8<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if n, err := first.Read(make([]byte, 10)); n != 0 || !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("read after close: %d, %v; want fs.ErrClosed", n, err)
+	}
+	third, err := s.Open(t.Context(), "a", 0, 8<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	if got, err := io.ReadAll(second); err != nil || string(got) != strings.Repeat("b", 8<<10) {
+		t.Errorf("what one reader had read changed when another opened: %v", err)
 	}
 }
 

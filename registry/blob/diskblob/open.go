@@ -12,7 +12,8 @@ import (
 	"sallyport/registry/blob"
 )
 
-// Open implements blob.Store. The Reader is a blob.FileRange.
+// Open implements blob.Store. The Reader of more than heldMax bytes is a
+// blob.FileRange; what is shorter has been read already.
 func (s *Store) Open(ctx context.Context, key blob.Key, off, n int64) (blob.Reader, error) {
 	if err := key.Validate(); err != nil {
 		return nil, err
@@ -30,20 +31,33 @@ func (s *Store) Open(ctx context.Context, key blob.Key, off, n int64) (blob.Read
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	info, err := statFd(fd)
-	if err == nil && off > 0 && off <= info.Size {
-		_, err = unix.Seek(fd, off, io.SeekStart)
-	}
-	if err != nil {
+	r, err := s.read(fd, off, n)
+	if _, isFile := r.(*reader); !isFile {
 		unix.Close(fd)
+	}
+	return r, err
+}
+
+// read makes the Reader of a range of an open file, which it takes over only
+// for a *reader.
+func (s *Store) read(fd int, off, n int64) (blob.Reader, error) {
+	info, err := statFd(fd)
+	if err != nil {
 		return nil, failed("open", err)
 	}
 	if off < 0 || off > info.Size {
-		unix.Close(fd)
 		return nil, blob.ErrRange
 	}
 	if rest := info.Size - off; n < 0 || n > rest {
 		n = rest
+	}
+	if n <= heldMax {
+		return s.hold(fd, info, off, n)
+	}
+	if off > 0 {
+		if _, err := unix.Seek(fd, off, io.SeekStart); err != nil {
+			return nil, failed("open", err)
+		}
 	}
 	return &reader{f: os.NewFile(uintptr(fd), ""), info: info, off: off, n: n, left: n}, nil
 }
