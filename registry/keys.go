@@ -206,7 +206,12 @@ func (c Credential) Actor(requestID string) Actor {
 
 // Credential returns a user's access key for verifying a signature.
 // ErrNotFound, ErrRevoked, ErrTenantSuspended; a URL signing key is not found.
+// Its Roles are shared and must not be modified.
 func (l *Ledger) Credential(ctx context.Context, id AccessKeyID) (Credential, error) {
+	asOf := l.keys.writes.Load()
+	if c, ok := l.keys.access.get(id, asOf); ok {
+		return c, nil
+	}
 	var row keyRow
 	err := l.view(ctx, func(t *txn) error {
 		if id == "" || len(id) > maxWord {
@@ -220,5 +225,7 @@ func (l *Ledger) Credential(ctx context.Context, id AccessKeyID) (Credential, er
 	if err != nil {
 		return Credential{}, fmt.Errorf("credential: %w", err)
 	}
-	return Credential{AccessKey: row.AccessKey, sealed: row.Sealed, seals: l.seals}, nil
+	c := Credential{AccessKey: row.AccessKey, sealed: row.Sealed, seals: l.seals}
+	l.keys.access.put(row.ID, c, asOf)
+	return c, nil
 }

@@ -64,6 +64,7 @@ type Ledger struct {
 	lease   time.Duration
 	epoch   uint64
 	intents *intentPool
+	keys    keyring
 	pruning pruning
 	metrics *metrics
 }
@@ -176,14 +177,18 @@ func (l *Ledger) Epoch() uint64 { return l.epoch }
 // ErrStorageFull; reads go on.
 func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	var steps []transition
+	wroteKeys := false
 	err := l.store.Update(ctx, func(tx kv.Tx) error {
 		t := txn{Tx: tx, l: l, now: l.clock.tick()}
 		if err := fn(&t); err != nil {
 			return err
 		}
-		steps = t.steps
+		steps, wroteKeys = t.steps, t.wroteKeys
 		return t.setNumber(metaClock, millis(t.now))
 	})
+	if wroteKeys { // also after an error, which need not mean that nothing was kept
+		l.keys.writes.Add(1)
+	}
 	switch {
 	case err == nil:
 		l.metrics.count(steps)

@@ -19,6 +19,8 @@ type txn struct {
 	l     *Ledger
 	now   time.Time    // of everything in it
 	steps []transition // taken, for the metrics
+
+	wroteKeys bool // see keyring
 }
 
 // stateful is a row that lives in one of the two machines.

@@ -79,21 +79,22 @@ func (l *Ledger) urlKey(row urlKeyRow) URLKey {
 // tenant is suspended is for PutTicket and GetTicket to say, to whoever has a
 // URL that was not altered.
 func (l *Ledger) URLKey(ctx context.Context, id string) (URLKey, error) {
-	var row urlKeyRow
-	err := l.view(ctx, func(t *txn) error {
-		if !isURLKeyID(id) {
-			return ErrNotFound
+	asOf := l.keys.writes.Load()
+	row, ok := l.keys.signing.get(id, asOf)
+	if !ok {
+		err := l.view(ctx, func(t *txn) error {
+			if !isURLKeyID(id) {
+				return ErrNotFound
+			}
+			return t.load(tURLKeys, []byte(id), &row)
+		})
+		if err != nil {
+			return URLKey{}, fmt.Errorf("url key: %w", err)
 		}
-		if err := t.load(tURLKeys, []byte(id), &row); err != nil {
-			return err
-		}
-		if !row.RetiresAt.IsZero() && !t.now.Before(row.RetiresAt) {
-			return ErrNotFound
-		}
-		return nil
-	})
-	if err != nil {
-		return URLKey{}, fmt.Errorf("url key: %w", err)
+		l.keys.signing.put(row.ID, row, asOf)
+	}
+	if !row.RetiresAt.IsZero() && !l.clock.now().Before(row.RetiresAt) {
+		return URLKey{}, fmt.Errorf("url key: %w", ErrNotFound)
 	}
 	return l.urlKey(row), nil
 }
