@@ -60,7 +60,7 @@ func (d *downloader) run(ctx context.Context, c *client.Client, args []string) e
 	if d.json {
 		return d.writeJSON(map[string]any{"object_id": object.ObjectID, "file": path, "size": object.Size, "sha256": object.SHA256})
 	}
-	d.printf("%s  %s  %s\n", object.ObjectID, bytesText(object.Size), printable(path))
+	d.printf("%s  %s  %s\n", object.ObjectID, bytesText(object.Size), oneLine(path))
 	return nil
 }
 

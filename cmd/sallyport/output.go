@@ -31,7 +31,7 @@ func (a *app) table(v any, header string, rows [][]string) error {
 	fmt.Fprintln(w, header)
 	for _, row := range rows {
 		for i := range row {
-			row[i] = printable(row[i])
+			row[i] = oneLine(row[i])
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
@@ -47,6 +47,12 @@ func printable(s string) string {
 		}
 		return unicode.ReplacementChar
 	}, s)
+}
+
+// oneLine is printable for what must not begin another line: a name in a list
+// could pass for the row of another thing.
+func oneLine(s string) string {
+	return strings.ReplaceAll(printable(s), "\n", string(unicode.ReplacementChar))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -66,3 +66,15 @@ func TestProgress(t *testing.T) {
 		t.Errorf("an empty file shows %q", empty)
 	}
 }
+
+// A name that other people chose stays in its own cell of a list.
+func TestTableCells(t *testing.T) {
+	var out strings.Builder
+	a := &app{out: &out}
+	if err := a.table(nil, "NAME\tSTATUS", [][]string{{"x\tactive\nother\x1b[2J\u202e\u0085\u009b1m", "revoked"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 2 || strings.ContainsAny(got, "\t\x1b\u202e\u0085\u009b") || !strings.HasSuffix(got, "  revoked\n") {
+		t.Errorf("%q", got)
+	}
+}

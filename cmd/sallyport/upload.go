@@ -138,7 +138,7 @@ func (u *uploader) show(o client.Object) error {
 			return err
 		}
 	}
-	u.printf("%s  %s  %s  %s\n", o.ObjectID, stateText(o), bytesText(o.Size), printable(o.Filename))
+	u.printf("%s  %s  %s  %s\n", o.ObjectID, stateText(o), bytesText(o.Size), oneLine(o.Filename))
 	if u.wait && o.State != "published" {
 		reason := ""
 		if o.Verdict != nil {

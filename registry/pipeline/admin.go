@@ -63,6 +63,9 @@ func (p *Pipeline) CreateToken(ctx context.Context, actor registry.Actor, n regi
 		err = policy.Grantable(actor, actor.Tenant, n.Roles)
 	}
 	if err == nil {
+		err = policy.TokenName(n.Name)
+	}
+	if err == nil {
 		err = p.limits.Token(n.TTL)
 	}
 	if err != nil {

@@ -26,6 +26,8 @@ func TestUploadRefusals(t *testing.T) {
 		{"half a type", profile, policy.UploadRequest{Filename: "a", ContentType: "text"}, policy.ErrInvalid},
 		{"header in type", profile, policy.UploadRequest{Filename: "a", ContentType: "text/plain\r\nX: y"}, policy.ErrInvalid},
 		{"type of two slashes", profile, policy.UploadRequest{Filename: "a", ContentType: "a/b/c"}, policy.ErrInvalid},
+		{"any type", profile, policy.UploadRequest{Filename: "a", ContentType: "*/*"}, policy.ErrInvalid},
+		{"range of types", profile, policy.UploadRequest{Filename: "a", ContentType: "image/*; q=1"}, policy.ErrInvalid},
 		{"endless type", profile, policy.UploadRequest{Filename: "a", ContentType: "text/" + strings.Repeat("x", 600)}, policy.ErrInvalid},
 		{"type not allowed", limited, policy.UploadRequest{Filename: "a", ContentType: "application/pdf"}, policy.ErrTypeNotAllowed},
 		{"type looks like an allowed one", limited, policy.UploadRequest{Filename: "a", ContentType: "imagex/png"}, policy.ErrTypeNotAllowed},

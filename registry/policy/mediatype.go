@@ -22,12 +22,14 @@ const plainText = "text/plain"
 const maxMediaType = 512
 
 // MediaType returns ErrInvalid unless s is a media type of RFC 9110 section
-// 8.3.1, with or without parameters.
+// 8.3.1, with or without parameters. A range of types (section 12.5.1), such as
+// "image/*", is what somebody accepts and not what something is.
 func MediaType(s string) error {
-	if _, err := essence(s); err != nil {
-		return err
+	t, err := essence(s)
+	if err == nil && strings.Contains(t, "*") {
+		err = fmt.Errorf("%w: a range of media types is not a media type", ErrInvalid)
 	}
-	return nil
+	return err
 }
 
 // essence returns type/subtype in lower case, without parameters.

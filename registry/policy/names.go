@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -36,14 +37,34 @@ func Filename(name string) error {
 	if name == "." || name == ".." {
 		return fmt.Errorf("%w: filename names a folder", ErrInvalid)
 	}
-	for _, r := range name {
+	if strings.ContainsAny(name, `/\`) {
+		return fmt.Errorf("%w: filename has a path separator", ErrInvalid)
+	}
+	return showable("filename", name)
+}
+
+// MaxTokenName is the longest name of a bearer token in bytes.
+const MaxTokenName = 128
+
+// TokenName returns ErrInvalid unless name can be shown to people: 1 to
+// MaxTokenName bytes of UTF-8 without the characters that Filename refuses for
+// what they do to a text.
+func TokenName(name string) error {
+	if name == "" || len(name) > MaxTokenName || !utf8.ValidString(name) {
+		return fmt.Errorf("%w: the name of a token is 1 to %d bytes of UTF-8", ErrInvalid, MaxTokenName)
+	}
+	return showable("the name of a token", name)
+}
+
+// showable refuses what does something to a line of text instead of standing in
+// it.
+func showable(what, s string) error {
+	for _, r := range s {
 		switch {
-		case r == '/' || r == '\\':
-			return fmt.Errorf("%w: filename has a path separator", ErrInvalid)
 		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			return fmt.Errorf("%w: filename has a control character", ErrInvalid)
+			return fmt.Errorf("%w: %s has a control character", ErrInvalid, what)
 		case unicode.Is(unicode.Bidi_Control, r):
-			return fmt.Errorf("%w: filename has a text direction character", ErrInvalid)
+			return fmt.Errorf("%w: %s has a text direction character", ErrInvalid, what)
 		}
 	}
 	return nil
