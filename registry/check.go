@@ -76,6 +76,11 @@ func (c *checker) uploads() error {
 			return err
 		}
 		c.pair(&u, &o)
+		if known, err := c.has(tGrants, keyOf(u.Tenant, string(u.Grant))); err != nil {
+			return err
+		} else if !known {
+			c.report("the latest grant of upload %s is gone", u.ID)
+		}
 		return c.history(&o, &u)
 	})
 }

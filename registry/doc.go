@@ -87,6 +87,10 @@
 // which is what Check compares them with. Only names is written at random; what
 // an object costs besides appends.
 //
+// Rows of uploads and objects stay, as their audit events do. Forget takes away
+// what only a client's repetition would ask for: idempotency after a day, and
+// grants a day after they expired, except each upload's latest.
+//
 // A blob has one reference as long as nothing copies: its extent in one object,
 // and discard is where that ends.
 //
