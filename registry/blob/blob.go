@@ -197,6 +197,14 @@ type Interrupter interface {
 	Interrupt()
 }
 
+// MD5er is a source of bytes that knows their MD5 once it gave io.EOF. A store
+// whose backend tells the MD5 of what it stored can compare the two and needs no
+// other checksum.
+type MD5er interface {
+	// MD5 is called after the last Read; nil means that it is not known.
+	MD5() []byte
+}
+
 // SourceError says that Put failed because of the reader it was given, not
 // because of the backend: the fault lies with whoever sends the bytes.
 type SourceError struct {

@@ -115,6 +115,9 @@ func (in *intake) close() {
 	}
 }
 
+// MD5 implements blob.MD5er.
+func (in *intake) MD5() []byte { return in.md5Sum }
+
 // verify compares the digests of a body that is as long as declared; of another
 // one, its length is what is wrong.
 func (in *intake) verify() error {

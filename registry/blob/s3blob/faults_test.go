@@ -41,6 +41,8 @@ func TestFaults(t *testing.T) {
 		{"AlteredUpload", testAlteredUpload},
 		{"WrongConfirmation", testWrongConfirmation},
 		{"NoConfirmation", testNoConfirmation},
+		{"ETagIsProof", testETagIsProof},
+		{"ETagIsNoMD5", testETagIsNoMD5},
 		{"OtherRange", testOtherRange},
 		{"LostAnswer", testLostAnswer},
 		{"MoveBroken", testMoveBroken},

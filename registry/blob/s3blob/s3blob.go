@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -56,6 +57,7 @@ type Config struct {
 // Store is a blob.Store in a bucket, and a blob.Doctor.
 type Store struct {
 	core      *minio.Core
+	plain     *minio.Core // the same; adds no checksum of its own to a body
 	transport *http.Transport
 	endpoint  *url.URL
 	bucket    string
@@ -63,6 +65,10 @@ type Store struct {
 	prefix    string
 	timeout   time.Duration
 	copyPart  int64
+
+	// etagIsMD5 says that the last ETag seen was the MD5 of the body. It is not
+	// where the service encrypts with keys of its own, for example.
+	etagIsMD5 atomic.Bool
 }
 
 var (
@@ -102,15 +108,19 @@ func New(cfg Config) (*Store, error) {
 		s.copyPart = defaultCopyPart
 	}
 	s.transport = newTransport(s.timeout)
-	s.core, err = minio.NewCore(endpoint.Host, &minio.Options{
+	opts := minio.Options{
 		Creds:           credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, ""),
 		Secure:          endpoint.Scheme == "https",
 		Region:          s.region, // set, so that it is never asked for
 		Transport:       expecter{s.transport},
 		TrailingHeaders: true,
 		MaxRetries:      attempts,
-	})
-	if err != nil {
+	}
+	if s.core, err = minio.NewCore(endpoint.Host, &opts); err != nil {
+		return nil, fmt.Errorf("s3blob: %w", err)
+	}
+	opts.TrailingHeaders = false
+	if s.plain, err = minio.NewCore(endpoint.Host, &opts); err != nil {
 		return nil, fmt.Errorf("s3blob: %w", err)
 	}
 	return s, nil
