@@ -13,9 +13,10 @@ const Sandbox = "sandbox; default-src 'none'"
 
 // DressDownload puts the headers on an answer that holds bytes of strangers: a
 // browser saves them under filename instead of running them, and nobody keeps
-// them. An empty contentType stands for bytes of no known type.
+// them. An empty contentType, or one that no header can carry, stands for bytes
+// of no known type.
 func DressDownload(h *fasthttp.ResponseHeader, contentType, filename string) {
-	if contentType == "" {
+	if contentType == "" || strings.ContainsFunc(contentType, func(c rune) bool { return c < ' ' || c > '~' }) {
 		contentType = "application/octet-stream"
 	}
 	h.SetContentType(contentType)

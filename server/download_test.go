@@ -1,6 +1,11 @@
 package server_test
 
 import (
+	"bufio"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,4 +36,41 @@ func TestDressDownload(t *testing.T) {
 			t.Errorf("%q: type %q", name, got)
 		}
 	}
+}
+
+// FuzzDressDownload: whatever an object is called and said to be, the answer has
+// our headers and no others, and the file its name.
+func FuzzDressDownload(f *testing.F) {
+	for _, name := range []string{"", "a.txt", "a\r\nSet-Cookie: b", `"; filename="b`, `a\"b`, "%00", "文 .txt", "\xff\x00", "a;b=c", "*=UTF-8''x", "'"} {
+		f.Add(name, "text/plain")
+		f.Add("a", name)
+	}
+	f.Fuzz(func(t *testing.T, name, contentType string) {
+		var h fasthttp.ResponseHeader
+		server.DressDownload(&h, contentType, name)
+		h.SetContentLength(0)
+		text := h.String()
+		answer, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if err := answer.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		answer.Header.Del("Date") // fasthttp's own
+		want := []string{"Cache-Control", "Content-Disposition", "Content-Length", "Content-Security-Policy", "Content-Type",
+			"Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options"}
+		if names := slices.Sorted(maps.Keys(answer.Header)); !slices.Equal(names, want) {
+			t.Errorf("%q, %q: headers %q", name, contentType, names)
+		}
+		for field, values := range answer.Header {
+			if len(values) != 1 {
+				t.Errorf("%s: %q", field, values)
+			}
+		}
+		kind, parameters, err := mime.ParseMediaType(answer.Header.Get("Content-Disposition"))
+		if err != nil || kind != "attachment" || parameters["filename"] != name {
+			t.Errorf("%q: %s %q, %v", name, kind, parameters, err)
+		}
+	})
 }

@@ -20,7 +20,7 @@ import (
 // it. encoding/json alone would take "Size" for "size" and the last of two.
 // Where the route leaves the body to the client, an absent one is an empty one.
 func (k *call) decode(v any) error {
-	body := bytes.TrimSpace(k.body)
+	body := bytes.Trim(k.body, " \t\r\n") // what JSON takes for space, not what Unicode does
 	if len(body) == 0 {
 		if k.route.body == optionalJSON {
 			return nil

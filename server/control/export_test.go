@@ -28,3 +28,12 @@ func Codes() []string {
 	}
 	return all
 }
+
+// Decode reads a body strictly, as a call that needs one does.
+func Decode(body []byte, into any) error {
+	k := &call{route: &route{body: jsonBody}, body: body}
+	return k.decode(into)
+}
+
+// ProfileBody is the widest of the bodies that calls take.
+type ProfileBody = profileBody

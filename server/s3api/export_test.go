@@ -1,0 +1,80 @@
+package s3api
+
+import (
+	"errors"
+	"time"
+
+	"sallyport/registry"
+	"sallyport/sigv4"
+)
+
+// Target is what a request's host and path name.
+type Target struct {
+	Reserved    bool // below /_/
+	ID          string
+	Bucket, Key string
+}
+
+// Locate finds the target of a raw path the way Admit does.
+func (a *API) Locate(host, path string) (Target, error) {
+	if t, ok := a.locateURL([]byte(host), []byte(path)); ok {
+		return Target{Reserved: t.level.reserved(), ID: t.id}, nil
+	}
+	t, err := a.locate([]byte(host), []byte(path))
+	return Target{Reserved: t.level.reserved(), Bucket: string(t.bucket), Key: t.key}, err
+}
+
+// Span reads a Range header against an object of size bytes.
+func Span(header string, size int64) (off, n int64, partial bool, err error) {
+	r := &request{}
+	r.proof.Request.Header = []sigv4.Field{{Name: []byte("Range"), Value: []byte(header)}}
+	s, err := r.span(size, "", time.Time{})
+	return s.off, s.n, s.partial, err
+}
+
+// ReadDelete reads the document of DeleteObjects.
+func ReadDelete(b []byte) (keys []string, err error) {
+	var d deleteRequest
+	if err := decodeXML(b, &d); err != nil {
+		return nil, err
+	}
+	for _, o := range d.Objects {
+		keys = append(keys, o.Key)
+	}
+	return keys, nil
+}
+
+// AppendText escapes text for an answer.
+func AppendText(b []byte, s string) []byte { return appendText(b, s) }
+
+// CheckLocation reads the document of CreateBucket.
+func (a *API) CheckLocation(b []byte) error { return a.checkLocation(b) }
+
+// Tokens of lists.
+var (
+	EncodeToken = encodeToken
+	DecodeToken = decodeToken
+)
+
+// ListAfter reads the continuation token of a list's raw query.
+func ListAfter(query string) (registry.ListQuery, error) {
+	r := &request{}
+	r.proof.Request.Query = []byte(query)
+	q, err := r.listing()
+	if err != nil {
+		return registry.ListQuery{}, err
+	}
+	return q.ListQuery, nil
+}
+
+// Attached turns a Content-Disposition into that of an attachment.
+var Attached = attached
+
+// CodeOf returns the S3 code of a refusal, "" for any other error.
+func CodeOf(err error) string {
+	var r *refused
+	if !errors.As(err, &r) {
+		return ""
+	}
+	return string(r.code)
+}
