@@ -57,11 +57,10 @@ func (e *Exchange) own() {
 	}
 }
 
-// access writes the one access line of an exchange.
+// access writes the one access line of an exchange to a log that knows the listener.
 func (e *Exchange) access(log *slog.Logger) {
-	attrs := make([]slog.Attr, 0, 20)
+	attrs := make([]slog.Attr, 0, 17)
 	attrs = append(attrs,
-		slog.String("listener", e.Listener),
 		slog.String("request_id", e.RequestID),
 		slog.String("method", e.Method),
 		slog.String("op", e.op()),

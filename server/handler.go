@@ -163,7 +163,7 @@ func (l *Listener) finish(c *conn) {
 	}
 	e.Duration = l.cfg.Now().Sub(e.Start)
 	l.metrics.observe(e)
-	e.access(l.cfg.Log)
+	e.access(l.accessLog)
 	if l.cfg.Observe == nil {
 		return
 	}

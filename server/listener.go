@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"sync"
@@ -21,7 +22,9 @@ type Listener struct {
 	srv     *fasthttp.Server
 	routes  fasthttp.RequestHandler
 	metrics *metrics
-	certs   *certificates // nil: plain
+	// accessLog is cfg.Log for lines that name the listener.
+	accessLog *slog.Logger
+	certs     *certificates // nil: plain
 
 	lingering chan struct{} // a token per connection that discards
 	rejecting chan struct{} // a token per connection being told that there are too many
@@ -46,6 +49,7 @@ func New(cfg Config) (*Listener, error) {
 	}
 	l := &Listener{
 		cfg:       cfg,
+		accessLog: cfg.Log.With("listener", cfg.Name),
 		lingering: make(chan struct{}, cfg.Limits.MaxLingering),
 		rejecting: make(chan struct{}, maxRejecting),
 		stopped:   make(chan struct{}),

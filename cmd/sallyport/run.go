@@ -46,7 +46,8 @@ func (a *app) serve(cfg config.Config, showCredentials bool) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	log := newLogger(a.errOut, cfg)
+	log, flush := newLogger(a.errOut, cfg)
+	defer flush()
 	s, err := startService(context.Background(), cfg, log, a.now)
 	if err != nil {
 		return err
