@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,8 @@ type accessLog struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when the writer has ended
 
-	writing sync.Mutex // held while a batch is written
+	writing sync.Mutex   // held while a batch is written
+	lines   bytes.Buffer // of that batch, for reuse; a full one is a few MiB
 
 	mu       sync.Mutex // protects the fields below
 	pending  []AccessRecord

@@ -100,13 +100,14 @@ func (l *accessLog) writeBatch(tx kv.Tx, b batch, block []byte, about BlockNote,
 	return tx.Put(tableAccessBlocks, seqKey(seq), block)
 }
 
-// pack makes the block of the batch, and what its leaf says of it.
+// pack makes the block of the batch, and what its leaf says of it. The caller
+// holds writing.
 func (l *accessLog) pack(b batch) ([]byte, BlockNote, error) {
 	if b.lines() == 0 {
 		return nil, BlockNote{}, nil
 	}
-	var lines bytes.Buffer
-	enc := json.NewEncoder(&lines)
+	l.lines.Reset()
+	enc := json.NewEncoder(&l.lines)
 	enc.SetEscapeHTML(false)
 	about := BlockNote{Count: b.lines(), First: forever}
 	for _, records := range [...][]AccessRecord{b.records, b.refused} {
@@ -125,7 +126,7 @@ func (l *accessLog) pack(b batch) ([]byte, BlockNote, error) {
 			}
 		}
 	}
-	block := l.encoder.EncodeAll(lines.Bytes(), nil)
+	block := l.encoder.EncodeAll(l.lines.Bytes(), nil)
 	about.Bytes = len(block)
 	about.SHA256 = digest(block)
 	return block, about, nil
