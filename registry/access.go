@@ -44,6 +44,10 @@ type AccessRecord struct {
 	BytesOut int64         `json:"bytes_out,omitempty"`
 	Duration time.Duration `json:"duration_ns"`
 	Remote   netip.Addr    `json:"remote_ip,omitzero"`
+
+	// Countable: the record may be summed up with others of its kind although it
+	// is known whose it is, as the refused uses of a URL are.
+	Countable bool `json:"-"`
 }
 
 // Limits of the access log where its configuration leaves them to us.
@@ -147,8 +151,8 @@ func (l *accessLog) markOpen(ctx context.Context) error {
 
 // Access records one answered request. It returns at once while there is room;
 // a full buffer makes it wait until a block is written or ctx ends. Requests
-// of nobody in particular never wait and never fill it: they are counted by
-// source and code, and recorded once a minute.
+// of nobody in particular, and those that are Countable, never wait and never fill
+// it: they are counted by source, grant and code, and recorded once a minute.
 //
 // On an error the record is lost; the next block is preceded by an access.gap
 // that counts it.
@@ -194,7 +198,7 @@ func (l *accessLog) offer(rec AccessRecord) (room <-chan struct{}, err error) {
 	case l.err != nil:
 		l.dropLocked(rec)
 		return nil, fmt.Errorf("access record: %w", l.err)
-	case rec.Principal == "":
+	case rec.Principal == "" || rec.Countable:
 		l.refused.add(rec)
 	case len(l.pending)+l.inFlight >= l.limit:
 		return l.room, nil

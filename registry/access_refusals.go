@@ -15,6 +15,9 @@ const (
 	// those that come on top are not kept, so that neither memory nor disk
 	// grows with the number of attackers.
 	maxRefusals = 1024
+	// maxRefusedGrants is how many grants are told apart beyond that, whatever the
+	// sources: many attackers do not hide the misuse of one URL.
+	maxRefusedGrants = 1024
 	// maxRefusalCodes is how many codes are told apart beyond that.
 	maxRefusalCodes = 64
 )
@@ -22,29 +25,51 @@ const (
 // forever is later than any time there is.
 var forever = time.Unix(1<<40, 0)
 
-// refusalKind is what unauthenticated requests are counted by.
+// refusalKind is what refusals are counted by.
 type refusalKind struct {
 	source netip.Addr // a whole /64 of IPv6; zero once there are too many
+	tenant TenantName // of the grant
+	grant  GrantID    // "" for requests without a URL, and once there are too many
 	code   string
 	status int
 }
 
-// refusals counts requests of nobody in particular.
+// refusals counts requests of nobody in particular, and refused uses of URLs.
 type refusals map[refusalKind]AccessRecord
+
+// kind returns what rec is counted by.
+func (r refusals) kind(rec *AccessRecord) refusalKind {
+	kind := refusalKind{source: source(rec.Remote), code: rec.Reason, status: rec.Status}
+	if rec.Tenant != "" { // else nobody proved that the grant is one
+		kind.tenant, kind.grant = rec.Tenant, rec.Grant
+	}
+	for _, step := range [...]struct {
+		room int
+		drop func()
+	}{
+		{maxRefusals, func() { kind.source = netip.Addr{} }},
+		{maxRefusals + maxRefusedGrants, func() { kind.tenant, kind.grant = "", "" }},
+		{maxRefusals + maxRefusedGrants + maxRefusalCodes, func() { kind.code, kind.status = "other", 0 }},
+	} {
+		if _, known := r[kind]; known || len(r) < step.room {
+			break
+		}
+		step.drop()
+	}
+	return kind
+}
 
 // add counts rec, or what rec already counts. Only what its kind has in common
 // is kept of it.
 func (r refusals) add(rec AccessRecord) {
-	kind := refusalKind{source: source(rec.Remote), code: rec.Reason, status: rec.Status}
-	if _, known := r[kind]; !known && len(r) >= maxRefusals {
-		kind.source = netip.Addr{}
-		if _, known := r[kind]; !known && len(r) >= maxRefusals+maxRefusalCodes {
-			kind.code, kind.status = "other", 0
-		}
-	}
+	kind := r.kind(&rec)
 	sum, known := r[kind]
 	if !known {
 		sum = AccessRecord{Time: rec.Time, Until: rec.Time, Reason: kind.code, Status: kind.status, Remote: kind.source}
+		if kind.tenant != "" {
+			sum.Tenant, sum.Principal, sum.Credential = rec.Tenant, rec.Principal, rec.Credential
+			sum.Grant, sum.Upload, sum.Object = rec.Grant, rec.Upload, rec.Object
+		}
 	}
 	if rec.Time.Before(sum.Time) {
 		sum.Time = rec.Time
@@ -71,7 +96,7 @@ func (r refusals) take(dueBy time.Time) []AccessRecord {
 		}
 	}
 	slices.SortFunc(due, func(a, b AccessRecord) int {
-		return cmp.Or(a.Time.Compare(b.Time), a.Remote.Compare(b.Remote), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Status, b.Status))
+		return cmp.Or(a.Time.Compare(b.Time), a.Remote.Compare(b.Remote), cmp.Compare(a.Grant, b.Grant), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Status, b.Status))
 	})
 	return due
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -61,6 +62,66 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 }
 
+// Refused uses of a URL are counted, and put down to who it was issued to.
+func TestRefusedURLsAreAttributed(t *testing.T) {
+	f := newAuditFile(t)
+	a := f.open(t)
+	use := func(grant GrantID, ip, code string, countable bool) {
+		mustAccess(t, a, AccessRecord{
+			Time: f.now(), Tenant: "acme", Principal: "amy", Credential: "SPAMY", Grant: grant, Upload: "upl_1", Object: "obj_1",
+			Status: 409, Reason: code, Remote: netip.MustParseAddr(ip), Countable: countable, RequestID: "r", Bucket: "b", Key: "k",
+		})
+	}
+	for range 10000 { // more than the buffer holds
+		use("g_1", "192.0.2.1", "UploadURLAlreadyUsed", true)
+	}
+	use("g_2", "192.0.2.1", "UploadURLAlreadyUsed", true)
+	use("g_1", "192.0.2.1", "OperationAborted", true)
+	use("g_1", "192.0.2.2", "OperationAborted", true)
+	use("g_3", "192.0.2.1", "BadDigest", false)
+	mustAccess(t, a, AccessRecord{Time: f.now(), Grant: "g_1", Status: 409, Reason: "UploadURLAlreadyUsed", Remote: netip.MustParseAddr("192.0.2.1")})
+	if err := a.FlushAccess(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	recs, _ := records(t, a, "")
+	got := map[string]uint64{}
+	for _, r := range recs {
+		got[fmt.Sprint(r.Tenant, r.Principal, r.Credential, r.Grant, r.Upload, r.Object, r.Remote, r.Reason)] += r.Count
+	}
+	want := map[string]uint64{
+		"acmeamySPAMYg_1upl_1obj_1192.0.2.1UploadURLAlreadyUsed": 10000,
+		"acmeamySPAMYg_2upl_1obj_1192.0.2.1UploadURLAlreadyUsed": 1,
+		"acmeamySPAMYg_1upl_1obj_1192.0.2.1OperationAborted":     1,
+		"acmeamySPAMYg_1upl_1obj_1192.0.2.2OperationAborted":     1,
+		"acmeamySPAMYg_3upl_1obj_1192.0.2.1BadDigest":            0, // a record of its own
+		"192.0.2.1UploadURLAlreadyUsed":                          1, // nobody proved that it is a URL
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("recorded are %v, want %v", got, want)
+	}
+	if mine, _ := records(t, a, "acme"); len(mine) != 5 {
+		t.Errorf("the tenant sees %d records: %+v", len(mine), mine)
+	}
+}
+
+// A URL that is used from everywhere is still told apart from others.
+func TestRefusedURLsFromEverywhere(t *testing.T) {
+	r := make(refusals)
+	at := time.Unix(1000, 0)
+	for i := range 3000 {
+		r.add(AccessRecord{Time: at, Tenant: "acme", Principal: "amy", Grant: "g_1", Reason: "AccessDenied", Status: 403, Remote: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+	}
+	sum := uint64(0)
+	for _, rec := range r.take(at) {
+		if rec.Grant == "g_1" && rec.Principal == "amy" {
+			sum += rec.Count
+		}
+	}
+	if sum != 3000 {
+		t.Errorf("%d of 3000 are put down to the URL", sum)
+	}
+}
+
 // However many attackers there are, what is kept of them is bounded and the
 // sum is right.
 func TestRefusalsAreBounded(t *testing.T) {
@@ -71,7 +132,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		r.add(AccessRecord{Time: at, Remote: addr, Reason: fmt.Sprint("code-", i), Status: 400 + i%100})
 	}
-	if len(r) > maxRefusals+maxRefusalCodes+1 {
+	if len(r) > maxRefusals+maxRefusedGrants+maxRefusalCodes+1 {
 		t.Errorf("%d kinds are kept", len(r))
 	}
 	taken := r.take(at)

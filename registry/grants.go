@@ -66,12 +66,13 @@ func (t *txn) putGrant(tenant TenantName, id GrantID, u *Upload) (Grant, error) 
 // PutTicket reads what the use of a PUT URL rests on and returns the first
 // refusal, if any: grant unknown, revoked or superseded, grant expired, session
 // expired or aborted, credential, principal or tenant revoked, already stored
-// or finalized, in progress. It takes nothing: BeginPut checks again.
+// or finalized, in progress. It takes nothing: BeginPut checks again. A
+// refusal comes with the grant, if there is one.
 func (l *Ledger) PutTicket(ctx context.Context, tenant TenantName, id GrantID) (Ticket, error) {
 	var k Ticket
 	err := l.view(ctx, func(t *txn) error {
-		k = Ticket{}
 		g, err := t.usable(tenant, id, GrantPut)
+		k = Ticket{Grant: g}
 		if err != nil {
 			return err
 		}
@@ -177,12 +178,12 @@ func (l *Ledger) IssueGetURL(ctx context.Context, by Actor, id ObjectID, d Dispo
 
 // GetTicket reads what the use of a GET URL rests on and returns the first
 // refusal: grant unknown or revoked, expired, credential, principal or tenant
-// revoked, object not published.
+// revoked, object not published. A refusal comes with the grant, if there is one.
 func (l *Ledger) GetTicket(ctx context.Context, tenant TenantName, id GrantID) (Ticket, error) {
 	var k Ticket
 	err := l.view(ctx, func(t *txn) error {
-		k = Ticket{}
 		g, err := t.usable(tenant, id, GrantGet)
+		k = Ticket{Grant: g}
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sallyport/registry/kv"
@@ -27,6 +29,27 @@ type idempotencyRow struct {
 
 func idempotencyKey(by Actor, key string) []byte {
 	return keyOf(by.Tenant, string(by.Principal), key)
+}
+
+// Replay returns what a session was begun with under an Idempotency-Key, or a
+// Begun that is not Replayed if there was none. ErrIdempotencyConflict,
+// ErrRevoked, ErrTenantSuspended. CreateUpload looks again.
+func (l *Ledger) Replay(ctx context.Context, by Actor, i Idempotency) (Begun, error) {
+	if i.Key == "" {
+		return Begun{}, nil
+	}
+	var begun Begun
+	err := l.view(ctx, func(t *txn) (err error) {
+		if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
+			return err
+		}
+		begun, err = t.replay(by, i)
+		return err
+	})
+	if err != nil {
+		return Begun{}, fmt.Errorf("replay: %w", err)
+	}
+	return begun, nil
 }
 
 // replay answers a request that was made before. A row past its age counts as

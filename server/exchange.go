@@ -29,6 +29,9 @@ type Exchange struct {
 
 	Tenant, Principal, AccessKey string
 	Upload, Object, Grant        string
+	// Countable: a refusal that costs its sender nothing, so that it is counted with
+	// others of its kind rather than recorded by itself.
+	Countable bool
 	// Bucket and Key are the client's own names: for access records, never for the
 	// access log.
 	Bucket, Key string

@@ -32,6 +32,7 @@ func accessRecorder(ledger *registry.Ledger, log *slog.Logger) func(*server.Exch
 			BytesOut:   e.BytesOut,
 			Duration:   e.Duration,
 			Remote:     remote,
+			Countable:  e.Countable,
 		})
 		if err != nil {
 			log.Error("access record was not kept", "request", e.RequestID, "err", err)

@@ -26,6 +26,10 @@ type Declared struct {
 	// Trailers are the names of x-amz-trailer that announce a checksum, such
 	// as "x-amz-checksum-crc32c". The body must be a TrailerBody then.
 	Trailers []string
+	// Malformed is what kept the caller from reading the headers, nil if nothing
+	// did. It is told in its turn: whoever may not put anything here learns that
+	// first.
+	Malformed error
 }
 
 // checksumHeader is what S3 puts before an algorithm's name, see

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"sallyport/registry"
 	"sallyport/registry/blob"
 )
 
@@ -18,6 +19,8 @@ var (
 	ErrTooLong = errors.New("pipeline: body is too long")
 	// ErrTooShort: the body was declared shorter than the session says.
 	ErrTooShort = errors.New("pipeline: body is too short")
+	// ErrContentType: the body is declared as of another type than the session's.
+	ErrContentType = errors.New("pipeline: content type differs from the session's")
 	// ErrIncompleteBody: the body ended before its declared length.
 	ErrIncompleteBody = errors.New("pipeline: body ended early")
 	// ErrInvalidDigest: a declared digest is malformed, of an unknown kind or
@@ -39,6 +42,26 @@ var (
 	// have.
 	ErrBytesMissing = errors.New("pipeline: bytes of the object are missing")
 )
+
+// URLError is the refusal of a signed URL that was issued once: it says whose it
+// is, so that the attempt can be put down to somebody.
+type URLError struct {
+	Grant registry.Grant
+	Err   error
+}
+
+func (e *URLError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *URLError) Unwrap() error { return e.Err }
+
+// ofURL adds to a refusal whose URL it is, as far as that is known.
+func ofURL(g registry.Grant, err error) error {
+	if err == nil || g.ID == "" {
+		return err
+	}
+	return &URLError{Grant: g, Err: err}
+}
 
 // explainPut says what made a blob.Put fail: a revocation, the sender of the
 // bytes, or the store.

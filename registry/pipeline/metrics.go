@@ -83,6 +83,7 @@ var reasons = []struct {
 	{ErrMissingLength, "length"},
 	{ErrTooLong, "length"},
 	{ErrTooShort, "length"},
+	{ErrContentType, "type"},
 	{ErrInvalidDigest, "digest"},
 	{ErrBadDigest, "digest"},
 	{ErrPayloadMismatch, "digest"},

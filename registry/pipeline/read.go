@@ -74,7 +74,7 @@ type GetRequest struct {
 }
 
 // FindGrant finds the object a signed URL stands for. The refusals come in the
-// order of AdmitPut.
+// order of AdmitPut, and are *URLErrors as its are.
 func (p *Pipeline) FindGrant(ctx context.Context, req GetRequest) (*Found, error) {
 	f, err := p.findGrant(ctx, req)
 	return f, p.refuse("get", err)
@@ -83,18 +83,18 @@ func (p *Pipeline) FindGrant(ctx context.Context, req GetRequest) (*Found, error
 func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error) {
 	seen := p.transfers.look()
 	t, err := p.ledger.GetTicket(ctx, req.Tenant, req.Grant)
-	if err != nil {
-		return nil, fmt.Errorf("find: %w", err)
+	if err == nil && t.Object.ID != req.Object {
+		err = registry.ErrGrantRevoked
 	}
-	if t.Object.ID != req.Object {
-		return nil, fmt.Errorf("find: %w", registry.ErrGrantRevoked)
+	if err != nil {
+		return nil, ofURL(t.Grant, fmt.Errorf("find: %w", err))
 	}
 	actor := registry.Actor{Tenant: req.Tenant, Principal: t.Grant.Principal, Credential: t.Grant.Credential}
 	f, err := p.found(seen, t.Object, actor, func(ctx context.Context) (*Found, error) {
 		return p.findGrant(ctx, req)
 	})
 	if err != nil {
-		return nil, err
+		return nil, ofURL(t.Grant, err)
 	}
 	f.Grant, f.subject.grant = t.Grant, t.Grant.ID
 	return f, nil

@@ -36,7 +36,8 @@ type PutTicket struct {
 // AdmitPut decides from the headers whether a PUT on a signed URL can succeed. It
 // only reads, so that a refusal leaves no trace. The refusals come in this order:
 // the grant, its expiry, the session and credential, already stored, running,
-// length, digests, space.
+// length, content type, digests, space. Once it is known whose the URL is, the
+// error is a *URLError.
 func (p *Pipeline) AdmitPut(ctx context.Context, req PutRequest) (*PutTicket, error) {
 	t, err := p.admitPut(ctx, req)
 	if err != nil {
@@ -47,17 +48,18 @@ func (p *Pipeline) AdmitPut(ctx context.Context, req PutRequest) (*PutTicket, er
 
 func (p *Pipeline) admitPut(ctx context.Context, req PutRequest) (*PutTicket, error) {
 	ticket, err := p.ledger.PutTicket(ctx, req.Tenant, req.Grant)
-	if err != nil {
-		return nil, err
+	if err == nil && ticket.Upload.ID != req.Upload {
+		err = registry.ErrGrantRevoked
 	}
-	if ticket.Upload.ID != req.Upload {
-		return nil, registry.ErrGrantRevoked
+	if err != nil {
+		return nil, ofURL(ticket.Grant, err)
 	}
 	actor := registry.Actor{
 		Tenant: req.Tenant, Principal: ticket.Grant.Principal,
 		Credential: ticket.Grant.Credential, RequestID: req.RequestID,
 	}
-	return p.admitBody(ticket.Upload, ticket.Grant, actor, req.Declared)
+	t, err := p.admitBody(ticket.Upload, ticket.Grant, actor, req.Declared)
+	return t, ofURL(ticket.Grant, err)
 }
 
 // AdmitContent is AdmitPut for bytes that come through the control port, under
@@ -107,12 +109,16 @@ func putRefusal(up registry.Upload, now time.Time, epoch uint64) error {
 // admitBody holds the headers against the session.
 func (p *Pipeline) admitBody(up registry.Upload, g registry.Grant, actor registry.Actor, d Declared) (*PutTicket, error) {
 	switch {
+	case d.Malformed != nil:
+		return nil, d.Malformed
 	case d.Length < 0:
 		return nil, ErrMissingLength
 	case d.Length > up.Size:
 		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooLong, up.Size)
 	case d.Length < up.Size:
 		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooShort, up.Size)
+	case d.ContentType != "" && d.ContentType != up.ContentType:
+		return nil, ErrContentType
 	}
 	want, err := d.parse()
 	if err != nil {

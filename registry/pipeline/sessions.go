@@ -35,6 +35,12 @@ func (p *Pipeline) begin(ctx context.Context, actor registry.Actor, req BeginReq
 	if err := policy.Allow(actor, policy.CreateUpload, actor.Principal); err != nil {
 		return registry.Begun{}, err
 	}
+	// A repeat is told what the first was told: what policy says by now, or how
+	// much room there is, is nothing to it.
+	begun, err := p.ledger.Replay(ctx, actor, req.Idempotency)
+	if err != nil || begun.Replayed {
+		return begun, err
+	}
 	if req.Profile == "" {
 		req.Profile = registry.DefaultBucket
 	}

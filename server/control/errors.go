@@ -60,6 +60,7 @@ var answers = []answer{
 	{policy.ErrSizeNotAllowed, 400, "SIZE_NOT_ALLOWED", "The size is negative, or more than the profile allows."},
 	{pipeline.ErrTooLong, 400, "SIZE_NOT_ALLOWED", "The body is longer than the session's declared size."},
 	{pipeline.ErrTooShort, 400, "SIZE_NOT_ALLOWED", "The body is shorter than the session's declared size."},
+	{pipeline.ErrContentType, 400, codeInvalid, "The Content-Type is not the session's; leave it out or send the same."},
 	{pipeline.ErrMissingLength, 400, codeInvalid, "A Content-Length is needed."},
 	{pipeline.ErrIncompleteBody, 400, codeInvalid, "The body ended before its declared length."},
 	{errClientGone, 400, codeInvalid, "The body ended before its declared length."},

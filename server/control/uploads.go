@@ -259,6 +259,10 @@ func reissueUpload(k *call) error {
 // checksums are the algorithms of the x-amz-checksum-* headers.
 var checksums = []string{"crc32", "crc32c", "crc64nvme", "sha1", "sha256"}
 
+// unaskedType is what curl says of whatever --data-binary sends: it declares
+// nothing.
+const unaskedType = "application/x-www-form-urlencoded"
+
 // declared is what the header says of an object's bytes.
 func (k *call) declared() pipeline.Declared {
 	h := &k.ctx.Request.Header
@@ -267,6 +271,9 @@ func (k *call) declared() pipeline.Declared {
 		ContentType: string(h.ContentType()),
 		ContentMD5:  string(h.Peek("Content-MD5")),
 		Checksums:   map[string]string{},
+	}
+	if d.ContentType == unaskedType {
+		d.ContentType = ""
 	}
 	for _, algorithm := range checksums {
 		if v := h.Peek("x-amz-checksum-" + algorithm); len(v) > 0 {

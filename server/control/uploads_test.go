@@ -28,6 +28,20 @@ func TestDigestInCapitals(t *testing.T) {
 	}
 }
 
+// The session says what its bytes are; who says it once more says the same.
+func TestContentTypeOfContent(t *testing.T) {
+	r := newRig(t)
+	for sent, status := range map[string]int{"": 200, "text/plain": 200, "text/html": 400, "text/plain; charset=utf-8": 400, "application/x-www-form-urlencoded": 200} {
+		q := request{method: "PUT", path: "/uploads/" + r.begin(r.root, "hello").upload + "/content", body: []byte("hello")}
+		if sent != "" {
+			q.header = map[string]string{"Content-Type": sent}
+		}
+		if a := r.send(r.root, q); a.status != status {
+			t.Errorf("%q: %d %s, want %d", sent, a.status, a.body, status)
+		}
+	}
+}
+
 // TestGoldenPath takes bytes in and out through this port.
 func TestGoldenPath(t *testing.T) {
 	r := newRig(t)
@@ -286,7 +300,11 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Error("two principals share a key")
 	}
 	r.advance(23*time.Hour + 59*time.Minute)
+	// What is allowed by now is nothing to what was done then.
+	r.do(r.root, "PUT", "/profiles/default", `{"allowed_types":["image/png"]}`).want(200, "")
+	create(r.root, "new", one).want(400, "TYPE_NOT_ALLOWED")
 	again := create(r.root, "k", one).want(201, "")
+	r.do(r.root, "PUT", "/profiles/default", `{}`).want(200, "")
 	for _, field := range []string{"upload_id", "object_id", "url_id", "put_url", "url_expires_at"} {
 		if again.text(field) != first.text(field) {
 			t.Errorf("%s is %q the second time, was %q", field, again.text(field), first.text(field))

@@ -20,9 +20,9 @@ func (a *API) admitDownload(ctx *fasthttp.RequestCtx, r *request) error {
 		return a.urlError(err)
 	}
 	if err := a.cfg.Auth.CheckURLTime(ctx, &r.proof); err != nil {
-		return err
+		return &pipeline.URLError{Grant: found.Grant, Err: err}
 	}
-	r.exchange.Principal, r.exchange.AccessKey = string(found.Grant.Principal), found.Grant.Credential
+	r.issuedBy(&found.Grant)
 	r.exchange.Bucket, r.exchange.Key = string(found.Object.Bucket), found.Object.Key
 	r.found = found
 	return nil

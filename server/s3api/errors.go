@@ -139,6 +139,7 @@ var classes = []struct {
 	{pipeline.ErrMissingLength, codeMissingContentLength, ""},
 	{pipeline.ErrTooLong, codeEntityTooLarge, ""},
 	{pipeline.ErrTooShort, codeEntityTooSmall, ""},
+	{pipeline.ErrContentType, codeSignatureDoesNotMatch, ""}, // signed as well, where the URL's signer did it right
 	{pipeline.ErrInvalidDigest, codeInvalidRequest, "Value for x-amz-checksum header is invalid."},
 	{pipeline.ErrBadDigest, codeBadDigest, ""},
 	{registry.ErrChecksumMismatch, codeBadDigest, ""},

@@ -22,7 +22,11 @@ func TestRecords(t *testing.T) {
 	url := s.putURL(b)
 	s.put(url, "short")
 	s.put(url, hello)
+	s.put(url, hello)
 	s.put(flip(url, -1), hello)
+	gone, get := s.getURL(s.publish(hello).ID)
+	s.must(s.pipe.RevokeURL(s.ctx(), root, get.ID))
+	s.get("GET", gone)
 
 	for name, test := range map[string]struct {
 		pick func(*server.Exchange) bool
@@ -50,12 +54,25 @@ func TestRecords(t *testing.T) {
 		"short": {
 			func(e *server.Exchange) bool { return e.Reason == "EntityTooSmall" },
 			func(e *server.Exchange) bool {
-				return e.Op == "UploadByURL" && e.Upload == string(b.Upload.ID) && e.Grant == string(b.Grant.ID) && e.Tenant == "default"
+				return e.Op == "UploadByURL" && e.Upload == string(b.Upload.ID) && e.Grant == string(b.Grant.ID) && e.Tenant == "default" &&
+					e.Principal == "root" && e.AccessKey == rootKey && e.Countable
+			}},
+		"used": {
+			func(e *server.Exchange) bool { return e.Reason == "UploadURLAlreadyUsed" },
+			func(e *server.Exchange) bool {
+				return e.Grant == string(b.Grant.ID) && e.Tenant == "default" && e.Principal == "root" && e.AccessKey == rootKey && e.Countable
+			}},
+		"revoked": {
+			func(e *server.Exchange) bool { return e.Op == "DownloadByURL" && e.Status == 403 },
+			func(e *server.Exchange) bool {
+				return e.Grant == string(get.ID) && e.Tenant == "default" && e.Principal == "root" && e.AccessKey == rootKey && e.Countable
 			}},
 		"upload": {
-			func(e *server.Exchange) bool { return e.Op == "UploadByURL" && e.Status == 200 },
 			func(e *server.Exchange) bool {
-				return e.Upload == string(b.Upload.ID) && e.Object == string(b.Object.ID) && e.Grant == string(b.Grant.ID) &&
+				return e.Op == "UploadByURL" && e.Status == 200 && e.Upload == string(b.Upload.ID)
+			},
+			func(e *server.Exchange) bool {
+				return !e.Countable && e.Object == string(b.Object.ID) && e.Grant == string(b.Grant.ID) &&
 					e.AccessKey == rootKey && e.Principal == "root" && e.Bucket == "default"
 			}},
 	} {

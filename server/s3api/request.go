@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 
@@ -155,7 +156,20 @@ func (a *API) admitURL(ctx *fasthttp.RequestCtx, r *request) error {
 	}
 	r.exchange.Tenant = string(r.proof.Tenant)
 	r.exchange.Grant = string(r.grant())
-	return r.route.admit(a, ctx, r)
+	err := r.route.admit(a, ctx, r)
+	if err != nil {
+		// Whoever has the URL can have this as often as he likes.
+		r.exchange.Countable = true
+		if of, ok := errors.AsType[*pipeline.URLError](err); ok {
+			r.issuedBy(&of.Grant)
+		}
+	}
+	return err
+}
+
+// issuedBy notes at whose word a URL works.
+func (r *request) issuedBy(g *registry.Grant) {
+	r.exchange.Principal, r.exchange.AccessKey = string(g.Principal), g.Credential
 }
 
 // grant returns what a URL stands for.

@@ -18,9 +18,7 @@ import (
 func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
 	r.exchange.Upload = r.id
 	declared, err := r.declared(ctx)
-	if err != nil {
-		return err
-	}
+	declared.Malformed = err
 	ticket, err := a.pipeline.AdmitPut(background(), pipeline.PutRequest{
 		Tenant: r.proof.Tenant, Upload: registry.UploadID(r.id), Grant: r.grant(),
 		RequestID: r.exchange.RequestID, Declared: declared,
@@ -32,14 +30,14 @@ func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
 	// the signature: it holds against a URL that was signed for longer, or dated
 	// ahead.
 	if err := a.cfg.Auth.CheckURLTime(ctx, &r.proof); err != nil {
-		return err
+		return &pipeline.URLError{Grant: ticket.Grant, Err: err}
 	}
-	r.exchange.Principal, r.exchange.AccessKey = string(ticket.Grant.Principal), ticket.Grant.Credential
+	// It is a part of what a URL is signed for.
+	if declared.ContentType == "" {
+		return &pipeline.URLError{Grant: ticket.Grant, Err: pipeline.ErrContentType}
+	}
+	r.issuedBy(&ticket.Grant)
 	r.exchange.Object, r.exchange.Bucket = string(ticket.Upload.Object), string(ticket.Upload.Bucket)
-	// Signed as well, where the URL's signer did it right.
-	if declared.ContentType != ticket.Upload.ContentType {
-		return refuse(codeSignatureDoesNotMatch)
-	}
 	r.upload = ticket
 	return nil
 }

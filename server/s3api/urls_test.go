@@ -161,6 +161,17 @@ func TestRefusedUploads(t *testing.T) {
 		url := s.putURL(s.session(0, ""))
 		s.raw("PUT "+strings.TrimPrefix(url, s.url)+" HTTP/1.1\r\nHost: "+s.addr+"\r\nContent-Type: text/plain\r\n\r\n").want(t, 411, "MissingContentLength")
 	})
+	// What the headers say comes after what the URL is good for.
+	t.Run("malformed headers", func(t *testing.T) {
+		revoked, used, fresh := s.session(12, ""), s.session(12, ""), s.session(12, "")
+		s.must(s.pipe.RevokeURL(s.ctx(), root, revoked.Grant.ID))
+		s.put(s.putURL(used), hello)
+		for _, md5 := range []string{"", "nonsense"} {
+			s.put(s.putURL(revoked), hello, "Content-MD5", md5).want(t, 403, "AccessDenied")
+			s.put(s.putURL(used), hello, "Content-MD5", md5).want(t, 409, "UploadURLAlreadyUsed")
+			s.put(s.putURL(fresh), hello, "Content-MD5", md5).want(t, 400, "InvalidDigest")
+		}
+	})
 	for name, revoke := range map[string]func(registry.Actor) error{
 		"key revoked": func(a registry.Actor) error {
 			return s.pipe.RevokeKey(s.ctx(), root, registry.AccessKeyID(a.Credential))
