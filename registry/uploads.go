@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -89,8 +90,12 @@ func (n *NewUpload) check() error {
 		return fmt.Errorf("%w: idempotency key", ErrInvalid)
 	case len(n.Filename) > maxText || len(n.ContentType) > maxText:
 		return fmt.Errorf("%w: file name or content type is too long", ErrInvalid)
-	case n.SHA256 != "" && !validSHA256(n.SHA256):
-		return fmt.Errorf("%w: sha256", ErrInvalid)
+	}
+	if n.SHA256 != "" {
+		sum, err := ParseSHA256(n.SHA256)
+		if err != nil || sum != n.SHA256 {
+			return fmt.Errorf("%w: sha256", ErrInvalid)
+		}
 	}
 	return nil
 }
@@ -98,17 +103,15 @@ func (n *NewUpload) check() error {
 // maxText bounds the texts of a row, in bytes.
 const maxText = 1024
 
-func validSHA256(s string) bool {
-	if len(s) != 64 {
-		return false
+// ParseSHA256 reads a SHA-256 from 64 hexadecimal digits of either case and
+// returns it as the ledger keeps it, in lower case. Everything else is
+// ErrInvalid.
+func ParseSHA256(s string) (string, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != sha256.Size {
+		return "", fmt.Errorf("%w: sha256", ErrInvalid)
 	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	_, err := hex.DecodeString(s)
-	return err == nil
+	return hex.EncodeToString(b), nil
 }
 
 func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error) {

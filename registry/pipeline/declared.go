@@ -90,18 +90,3 @@ func (e expected) conflicts() bool {
 	return e.payload != nil && !bytes.Equal(e.payload, e.sha256) ||
 		e.checksum == "sha256" && e.sum != nil && !bytes.Equal(e.sum, e.sha256)
 }
-
-// checksumSize returns the length of a checksum in bytes, 0 for an unknown one.
-func checksumSize(algorithm string) int {
-	switch algorithm {
-	case "crc32", "crc32c":
-		return 4
-	case "crc64nvme":
-		return 8
-	case "sha1":
-		return 20
-	case "sha256":
-		return 32
-	}
-	return 0
-}

@@ -2,17 +2,13 @@ package pipeline
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io"
 	"sync/atomic"
-
-	"github.com/minio/crc64nvme"
 
 	"sallyport/registry"
 )
@@ -35,9 +31,6 @@ type TrailerBody interface {
 // headSize is how much of the head is kept to tell the content's type.
 const headSize = 4096
 
-// castagnoli is the polynomial of CRC32C; the package keeps one table of it.
-func castagnoli() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
-
 // intake reads a body once: it counts and hashes what passes, and at the end has
 // the last word on whether the bytes are the declared ones. A blob.Store asks for
 // that end before it completes a blob. It keeps no byte but the head.
@@ -58,15 +51,8 @@ type intake struct {
 // newIntake returns an intake that must be closed after its last Read.
 func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
 	in := &intake{body: body, want: want, size: size, md5: ls.take(size), sha256: sha256.New()}
-	switch want.checksum {
-	case "crc32":
-		in.extra = crc32.NewIEEE()
-	case "crc32c":
-		in.extra = castagnoli()
-	case "crc64nvme":
-		in.extra = crc64nvme.New()
-	case "sha1":
-		in.extra = sha1.New()
+	if want.checksum != "sha256" {
+		in.extra = Checksum(want.checksum)
 	}
 	return in
 }

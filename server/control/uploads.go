@@ -128,11 +128,11 @@ func digest(s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != sha256.Size {
+	sum, err := registry.ParseSHA256(s)
+	if err != nil {
 		return "", fmt.Errorf("%w: sha256 is 64 hex digits", errInvalid)
 	}
-	return hex.EncodeToString(b), nil
+	return sum, nil
 }
 
 // maxIdempotencyKey is the longest Idempotency-Key, in bytes.
@@ -256,9 +256,6 @@ func reissueUpload(k *call) error {
 	return k.json(fasthttp.StatusOK, out)
 }
 
-// checksums are the algorithms of the x-amz-checksum-* headers.
-var checksums = []string{"crc32", "crc32c", "crc64nvme", "sha1", "sha256"}
-
 // unaskedType is what curl says of whatever --data-binary sends: it declares
 // nothing.
 const unaskedType = "application/x-www-form-urlencoded"
@@ -275,7 +272,7 @@ func (k *call) declared() pipeline.Declared {
 	if d.ContentType == unaskedType {
 		d.ContentType = ""
 	}
-	for _, algorithm := range checksums {
+	for _, algorithm := range pipeline.Checksums() {
 		if v := h.Peek("x-amz-checksum-" + algorithm); len(v) > 0 {
 			d.Checksums[algorithm] = string(v)
 		}

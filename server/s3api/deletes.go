@@ -2,18 +2,15 @@ package s3api
 
 import (
 	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/xml"
-	"hash"
-	"hash/crc32"
-	"hash/crc64"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"sallyport/registry/pipeline"
 )
 
 // maxDeletes is how many keys one DeleteObjects may name.
@@ -139,7 +136,7 @@ func (r *request) checkDocument(ctx *fasthttp.RequestCtx, b []byte) error {
 		}
 	}
 	for algorithm, value := range d.Checksums {
-		h := checksum(algorithm)
+		h := pipeline.Checksum(algorithm)
 		if h == nil {
 			return say(codeInvalidRequest, "Value for x-amz-checksum header is invalid.")
 		}
@@ -147,27 +144,6 @@ func (r *request) checkDocument(ctx *fasthttp.RequestCtx, b []byte) error {
 		if base64.StdEncoding.EncodeToString(h.Sum(nil)) != value {
 			return say(codeBadDigest, "The "+strings.ToUpper(algorithm)+" you specified did not match the calculated checksum.")
 		}
-	}
-	return nil
-}
-
-// nvme is the polynomial of CRC64NVME, reversed; see
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html.
-const nvme = 0x9a6c9329ac4bc9b5
-
-// checksum returns the hash that S3 calls so, nil if it has none of that name.
-func checksum(algorithm string) hash.Hash {
-	switch algorithm {
-	case "crc32":
-		return crc32.NewIEEE()
-	case "crc32c":
-		return crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	case "crc64nvme":
-		return crc64.New(crc64.MakeTable(nvme))
-	case "sha1":
-		return sha1.New()
-	case "sha256":
-		return sha256.New()
 	}
 	return nil
 }
