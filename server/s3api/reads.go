@@ -104,7 +104,9 @@ func (a *API) dressObject(h *fasthttp.ResponseHeader, r *request, o *registry.Ob
 		h.Set(name, value)
 	}
 	for name, value := range o.Metadata {
-		h.Set(metadataPrefix+name, value)
+		// In lower case on the wire: clients hand their callers what follows the
+		// prefix as it came, and S3 sends it so.
+		h.SetCanonical([]byte(metadataPrefix+name), []byte(value))
 	}
 	if err := r.override(h); err != nil {
 		return err

@@ -1,6 +1,8 @@
 package s3api_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,6 +120,29 @@ func TestConditions(t *testing.T) {
 	}
 	if r := s.do(call{method: "PUT", path: "/photos/new", body: "x", header: header("If-None-Match", "*")}); r.status != 200 {
 		t.Errorf("put a new one: %d %s", r.status, r.body)
+	}
+}
+
+// TestMetadataNames looks at the bytes of an answer: boto3, for one, takes the
+// names as they come.
+func TestMetadataNames(t *testing.T) {
+	s := newStack(t)
+	s.bucket("photos")
+	s.do(call{method: "PUT", path: "/photos/k", body: "x", header: header("X-Amz-Meta-Taken_By", "me", "x-amz-meta-camera-Id", "7")})
+	for _, method := range []string{"GET", "HEAD"} {
+		req := s.request(call{method: method, path: "/photos/k"})
+		req.Close = true
+		conn, err := net.Dial("tcp", req.URL.Host)
+		s.must(err)
+		s.must(req.Write(conn))
+		answer, err := io.ReadAll(conn)
+		s.must(err)
+		s.must(conn.Close())
+		for _, line := range []string{"\r\nx-amz-meta-taken_by: me\r\n", "\r\nx-amz-meta-camera-id: 7\r\n"} {
+			if !strings.Contains(string(answer), line) {
+				t.Errorf("%s: no %q in %q", method, line, answer)
+			}
+		}
 	}
 }
 
