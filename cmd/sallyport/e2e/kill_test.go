@@ -24,7 +24,7 @@ func TestKill(t *testing.T) {
 		s := serve(t, on, "UPLOADS_PUT_URL_TTL=15m")
 		w := newWorld(s, seed)
 		for range n {
-			w.load(time.Duration(30+w.rng.IntN(250)) * time.Millisecond)
+			w.load(5+w.rng.Int64N(40), time.Duration(w.rng.IntN(50))*time.Millisecond)
 			s.Start()
 			w.verify()
 			if t.Failed() {

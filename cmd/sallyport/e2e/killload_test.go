@@ -20,6 +20,7 @@ type world struct {
 	keys    map[string]*killKey
 	checked int // uploads before that were verified once
 
+	answers        atomic.Int64
 	s3Acknowledged atomic.Int64
 	s3Interrupted  int
 	serial         atomic.Uint64 // seeds of contents
@@ -73,23 +74,29 @@ func content(seed uint64) []byte {
 	return noise(seed, size)
 }
 
-// load runs workers against the server for a while and kills it amid their work.
-func (w *world) load(after time.Duration) {
+// load runs workers against the server until so many answers came, and kills it
+// a moment later amid their work.
+func (w *world) load(answers int64, moment time.Duration) {
+	w.s.t.Helper()
+	enough := w.answers.Load() + answers
 	var wg sync.WaitGroup
 	for i := range 4 {
-		r := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
-		wg.Go(func() { w.work(func() error { return w.session(r) }) })
-		wg.Go(func() { w.work(func() error { return w.object(r.Uint64(), i) }) })
+		files := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
+		keys := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
+		wg.Go(func() { w.work(func() error { return w.session(files) }) })
+		wg.Go(func() { w.work(func() error { return w.object(keys.Uint64(), i) }) })
 	}
-	time.Sleep(after) // the moment of the crash is what is being tried
+	eventually(w.s.t, "the load makes progress", func() bool { return w.answers.Load() >= enough })
+	time.Sleep(moment) // of the crash: it is what is being tried
 	w.s.Kill()
 	wg.Wait()
 }
 
-// work repeats an act until the server is gone. An act fails with an error when
-// no whole answer came, which only the crash may bring about.
+// work repeats an act until the server is gone, and counts. An act fails with an
+// error when no whole answer came, which only the crash may bring about.
 func (w *world) work(act func() error) {
 	for act() == nil {
+		w.answers.Add(1)
 	}
 }
 

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -12,7 +13,7 @@ import (
 const cutTime = time.Second
 
 // revocationSize is more than sockets buffer on the way.
-const revocationSize = 48 << 20
+const revocationSize = 16 << 20
 
 // revocation is a running transfer and what ends it.
 type revocation struct {
@@ -29,7 +30,8 @@ type revoker struct {
 	*Server
 	admin, user *Client
 	principal   string
-	object      string // published, of revocationSize
+	content     []byte // of revocationSize
+	object      string // published, with that content
 	path        string // the same content through the S3 port
 	session     *Session
 	url         string // id
@@ -70,10 +72,11 @@ func TestRevocation(t *testing.T) {
 		if a, err := admin.object("PUT", "/slow", "", nil, nil); err != nil || a.Status != http.StatusOK {
 			t.Fatalf("%s, %v", a, err)
 		}
+		content := noise(3, revocationSize)
 		for i, test := range revocations {
 			t.Run(test.name, func(t *testing.T) {
 				s.in(t)
-				r := &revoker{Server: s, admin: admin, principal: "user-" + string(rune('a'+i))}
+				r := &revoker{Server: s, admin: admin, content: content, principal: "user-" + string(rune('a'+i))}
 				r.user = admin.newKey("", r.principal, "uploader", "reader")
 				again := test.begin(r)
 				eventually(t, "the transfer runs", func() bool { return s.metric("transfers_running") == 1 })
@@ -112,7 +115,7 @@ func (r *revoker) revokeToken() {
 func (r *revoker) publish() {
 	r.t.Helper()
 	u := r.user.begin(revocationSize)
-	u.mustPut(noise(3, revocationSize))
+	u.mustPut(r.content)
 	u.publish()
 	r.object = u.ObjectID
 }
@@ -132,8 +135,8 @@ func (r *revoker) upload() func() answer {
 	r.session = r.user.begin(revocationSize)
 	r.url = r.session.URLID
 	r.conn = r.dial()
-	r.conn.send(r.session.putHead(revocationSize) + string(noise(4, 1<<20)))
-	return func() answer { return r.try(r.session.put(noise(4, revocationSize))) }
+	r.conn.send(r.session.putHead(revocationSize) + string(r.content[:1<<20]))
+	return func() answer { return r.try(r.session.put(r.content)) }
 }
 
 func (r *revoker) download() func() answer {
@@ -164,7 +167,7 @@ func (r *revoker) s3Write() func() answer {
 		r.t.Fatal(err)
 	}
 	r.conn = r.dial()
-	r.conn.send(headOf(req, "Content-Length: 50331648") + string(noise(4, 1<<20)))
+	r.conn.send(headOf(req, fmt.Sprint("Content-Length: ", revocationSize)) + string(r.content[:1<<20]))
 	return func() answer { return r.try(r.user.object("PUT", r.path, "", []byte("x"), nil)) }
 }
 
@@ -172,7 +175,7 @@ func (r *revoker) s3Write() func() answer {
 func (r *revoker) put() {
 	r.t.Helper()
 	r.path = "/slow/" + r.principal
-	if a := r.try(r.user.object("PUT", r.path, "", noise(3, revocationSize), nil)); a.Status != http.StatusOK {
+	if a := r.try(r.user.object("PUT", r.path, "", r.content, nil)); a.Status != http.StatusOK {
 		r.t.Fatal(a)
 	}
 }

@@ -53,10 +53,11 @@ func build(t testing.TB, race bool) string {
 		return path
 	}
 	path := filepath.Join(run.dir, fmt.Sprintf("race-%t", race), "sallyport")
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", path}
-	env := "CGO_ENABLED=0"
+	// The flags are those of the Makefile, so that what it has built is built no
+	// second time.
+	args, env := []string{"build", "-trimpath", "-buildvcs=false", "-o", path}, "CGO_ENABLED=0"
 	if race {
-		args, env = append(args, "-race"), "CGO_ENABLED=1"
+		args, env = []string{"build", "-race", "-buildvcs=false", "-o", path}, "CGO_ENABLED=1"
 	}
 	cmd := exec.Command("go", append(args, "sallyport/cmd/sallyport")...)
 	cmd.Env = append(os.Environ(), env)
