@@ -99,7 +99,7 @@ func fill(t *testing.T, path string, n int) {
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range 256 { // the more callers, the larger the commits
+	for range 2048 { // the more callers, the larger the commits
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
