@@ -106,8 +106,25 @@ func (t *txn) mayPut(u *Upload, who Actor) error {
 }
 
 // turnHeld tells whether a living attempt has the turn.
-func (t *txn) turnHeld(u *Upload) bool {
-	return u.State == UploadUploading && u.Epoch == t.l.epoch && t.now.Before(u.LeaseUntil)
+func (t *txn) turnHeld(u *Upload) bool { return t.l.turnHeld(u, t.now) }
+
+func (l *Ledger) turnHeld(u *Upload, now time.Time) bool {
+	return u.State == UploadUploading && u.Epoch == l.epoch && now.Before(u.LeaseUntil)
+}
+
+// StateNow is the session's state at this moment. Nobody holds the turn of an
+// attempt whose process ended or whose lease lapsed: the session waits for its
+// bytes. One whose time is up is expired before the sweep gets to it, unless an
+// attempt still holds the turn.
+func (l *Ledger) StateNow(u *Upload) UploadState {
+	now, state := l.Now(), u.State
+	if state == UploadUploading && !l.turnHeld(u, now) {
+		state = UploadCreated
+	}
+	if (state == UploadCreated || state == UploadUploaded) && !now.Before(u.ExpiresAt) {
+		return UploadExpired
+	}
+	return state
 }
 
 // current loads the attempt's upload, or ErrFenced if it is another's turn.

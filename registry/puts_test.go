@@ -479,3 +479,16 @@ func TestFailPutSparesWhatCompleted(t *testing.T) {
 		}
 	}
 }
+
+// Whoever reads a session knows at once that the process of its attempt is gone.
+func TestStateNowAfterAnEpoch(t *testing.T) {
+	h := newHouse(t)
+	u := registry.Upload{State: registry.UploadUploading, Epoch: h.Epoch(), LeaseUntil: h.Now().Add(time.Minute), ExpiresAt: h.Now().Add(time.Hour)}
+	if s := h.StateNow(&u); s != registry.UploadUploading {
+		t.Errorf("a running attempt: %s", s)
+	}
+	u.Epoch--
+	if s := h.StateNow(&u); s != registry.UploadCreated {
+		t.Errorf("an attempt of an earlier process: %s", s)
+	}
+}

@@ -13,7 +13,9 @@ import (
 // A key is valid for the generation of the secret that it was derived from, and
 // for no time: whoever asks names the generation that is right by now, so that
 // nothing has to be dropped when a secret changes. Whether the access key is still
-// good at all is for the caller to know. A key enters the cache when a signature was checked with it and found right,
+// good at all is for the caller to know.
+//
+// A key enters the cache when a signature was checked with it and found right,
 // or made with it; so a stranger who knows an access key cannot fill the cache
 // with days and regions of his own.
 type KeyCache struct {

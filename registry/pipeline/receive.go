@@ -77,7 +77,7 @@ func (p *Pipeline) admitContent(ctx context.Context, actor registry.Actor, id re
 	if err != nil {
 		return nil, err
 	}
-	if err := putRefusal(up, p.ledger.Now(), p.ledger.Epoch()); err != nil {
+	if err := putRefusal(p.ledger.StateNow(&up)); err != nil {
 		return nil, err
 	}
 	return p.admitBody(up, registry.Grant{}, actor, d)
@@ -85,8 +85,8 @@ func (p *Pipeline) admitContent(ctx context.Context, actor registry.Actor, id re
 
 // putRefusal says early what BeginPut would say: whether the session can still
 // take bytes.
-func putRefusal(up registry.Upload, now time.Time, epoch uint64) error {
-	switch up.State {
+func putRefusal(now registry.UploadState) error {
+	switch now {
 	case registry.UploadAborted:
 		return registry.ErrUploadAborted
 	case registry.UploadExpired:
@@ -96,12 +96,7 @@ func putRefusal(up registry.Upload, now time.Time, epoch uint64) error {
 	case registry.UploadUploaded:
 		return registry.ErrUploadAlreadyReceived
 	case registry.UploadUploading:
-		if up.Epoch == epoch && now.Before(up.LeaseUntil) {
-			return registry.ErrUploadInProgress
-		}
-	}
-	if !now.Before(up.ExpiresAt) {
-		return registry.ErrUploadExpired
+		return registry.ErrUploadInProgress
 	}
 	return nil
 }

@@ -65,19 +65,9 @@ type uploadRow struct {
 	SessionExpiresAt string                 `json:"session_expires_at"`
 }
 
-// stateNow is the session's state at this moment: one whose time is up is expired
-// before the sweep gets to it, unless an attempt still holds the turn.
-func stateNow(u registry.Upload, now time.Time) registry.UploadState {
-	waiting := u.State == registry.UploadCreated || u.State == registry.UploadUploaded
-	if waiting && !now.Before(u.ExpiresAt) {
-		return registry.UploadExpired
-	}
-	return u.State
-}
-
 func (k *call) uploadRow(u registry.Upload) uploadRow {
 	row := uploadRow{
-		UploadID: u.ID, ObjectID: u.Object, State: stateNow(u, k.cfg.Ledger.Now()), Filename: u.Filename,
+		UploadID: u.ID, ObjectID: u.Object, State: k.cfg.Ledger.StateNow(&u), Filename: u.Filename,
 		ContentType: u.ContentType, Size: u.Size, Profile: u.Bucket, Principal: u.Principal, URLID: u.Grant,
 		CreatedAt: stamp(u.CreatedAt), SessionExpiresAt: stamp(u.ExpiresAt),
 	}
@@ -173,7 +163,7 @@ func (k *call) putURL(u registry.Upload, g registry.Grant) (putURL, error) {
 		return putURL{}, err
 	}
 	return putURL{
-		UploadID: u.ID, ObjectID: u.Object, State: u.State, Method: "PUT", PutURL: url, URLID: g.ID, Headers: headers,
+		UploadID: u.ID, ObjectID: u.Object, State: k.cfg.Ledger.StateNow(&u), Method: "PUT", PutURL: url, URLID: g.ID, Headers: headers,
 		URLExpiresAt: stamp(g.ExpiresAt), SessionExpiresAt: stamp(u.ExpiresAt),
 	}, nil
 }

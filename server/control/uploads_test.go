@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/registry"
 	"sallyport/registry/blob/blobtest"
 )
 
@@ -40,6 +41,29 @@ func TestContentTypeOfContent(t *testing.T) {
 			t.Errorf("%q: %d %s, want %d", sent, a.status, a.body, status)
 		}
 	}
+}
+
+// A session whose attempt died waits for its bytes, whatever its row says.
+func TestStateOfADeadAttempt(t *testing.T) {
+	r := newRig(t)
+	b := r.begin(r.root, "hello")
+	root := registry.Actor{Tenant: registry.DefaultTenant, Principal: registry.RootPrincipal, Credential: r.root.key}
+	_, err := r.ledger.BeginPut(t.Context(), root, root.Tenant, registry.UploadID(b.upload), "")
+	must(t, err)
+	is := func(want string) {
+		t.Helper()
+		if got := r.do(r.root, "GET", "/uploads/"+b.upload, "").text("state"); got != want {
+			t.Errorf("the session is %s, want %s", got, want)
+		}
+		if got := r.do(r.root, "GET", "/uploads", "").body; !strings.Contains(string(got), `"state":"`+want+`"`) {
+			t.Errorf("the list says %s, want %s", got, want)
+		}
+	}
+	is("uploading")
+	r.advance(5 * time.Minute)
+	is("created")
+	r.advance(2 * time.Hour)
+	is("expired")
 }
 
 // TestGoldenPath takes bytes in and out through this port.
