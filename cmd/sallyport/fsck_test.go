@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -93,8 +94,35 @@ func TestFsckAfterAKill(t *testing.T) {
 	if out := mustSallyport(t, nil, "fsck", "--delete", "--data", data); !strings.Contains(out, "2 leftovers of 8") {
 		t.Errorf("fsck says %s", out)
 	}
-	serve(t, data, nil).stop()
+	s := serve(t, data, nil)
+	waitForNoBytes(t, filepath.Join(data, "objects"))
+	s.stop()
 	fsck(fsckLeftovers{})
+}
+
+// waitForNoBytes returns when a server's first sweep has emptied a folder.
+func waitForNoBytes(t *testing.T, folder string) {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(childTime)
+	for {
+		files := 0
+		err := filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				files++
+			}
+			return err
+		})
+		if err == nil && files == 0 {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("%d files are left after %s (%v)", files, childTime, err)
+		}
+	}
 }
 
 // leaveHalfDone does to a data directory what a server does that is killed in the
