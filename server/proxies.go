@@ -34,6 +34,11 @@ func ParseTrustedProxies(list []string) (TrustedProxies, error) {
 	return p, nil
 }
 
+// Sent reports whether a request comes from one of them.
+func (p TrustedProxies) Sent(ctx *fasthttp.RequestCtx) bool {
+	return p.trusts(peerIP(ctx.RemoteAddr()))
+}
+
 func (p TrustedProxies) trusts(a netip.Addr) bool {
 	for _, n := range p.nets {
 		if n.Contains(a) {

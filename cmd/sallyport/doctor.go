@@ -1,12 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -192,15 +197,25 @@ func (d *doctor) skew(ctx context.Context, url string) (time.Duration, error) {
 
 // get does one request and throws the body away.
 func (d *doctor) get(ctx context.Context, url string) (*http.Response, error) {
+	answer, _, err := d.read(ctx, url)
+	return answer, err
+}
+
+// maxReport bounds what doctor reads of an answer, in bytes.
+const maxReport = 64 << 10
+
+// read does one request.
+func (d *doctor) read(ctx context.Context, url string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	answer, err := d.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return answer, answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxReport))
+	return answer, body, errors.Join(err, answer.Body.Close())
 }
 
 // checkReady asks the running server itself.
@@ -210,7 +225,7 @@ func (d *doctor) checkReady(ctx context.Context) {
 		d.fail("server", "it does not run: "+err.Error())
 		return
 	}
-	answer, err := d.get(ctx, running.Ops+"/readyz")
+	answer, body, err := d.read(ctx, running.Ops+"/readyz")
 	switch {
 	case err != nil:
 		d.fail("server", "it does not answer: "+err.Error())
@@ -218,6 +233,30 @@ func (d *doctor) checkReady(ctx context.Context) {
 		d.fail("server", "it is not ready: "+answer.Status)
 	default:
 		d.ok("server", "it is ready")
+		d.checkDegraded(body)
+	}
+}
+
+// degraded says what it means that a server is ready without something.
+var degraded = map[string]string{
+	"clock":   "the server's clock leapt ahead, and expiry and clean-up wait: if it is right now, run " + acceptClock,
+	"scanner": "no engine answers: uploads wait for their inspection",
+	"space":   "there is less room than data.min_free: uploads are refused",
+}
+
+// checkDegraded names what the server does without.
+func (d *doctor) checkDegraded(body []byte) {
+	var report struct {
+		Checks map[string]string `json:"checks"`
+	}
+	if err := json.Unmarshal(body, &report); err != nil {
+		d.warn("server", "its report does not read as JSON")
+		return
+	}
+	for _, check := range slices.Sorted(maps.Keys(report.Checks)) {
+		if report.Checks[check] != "ok" {
+			d.warn(check, cmp.Or(degraded[check], "the server does without"))
+		}
 	}
 }
 

@@ -119,7 +119,8 @@ func (f fronts) newControl() (*server.Listener, error) {
 }
 
 // authenticator verifies for one listener. A signature made for an external URL
-// holds although a proxy put another Host into the request.
+// holds although a proxy put another Host into the request: one of the trusted
+// proxies, where those are configured, else whoever it was.
 func (f fronts) authenticator(external []string) *auth.Authenticator {
 	var hosts []string
 	for _, u := range external {
@@ -127,9 +128,13 @@ func (f fronts) authenticator(external []string) *auth.Authenticator {
 			hosts = append(hosts, parsed.Host)
 		}
 	}
-	return auth.New(auth.Config{
+	cfg := auth.Config{
 		Ledger: f.node.ledger, Region: f.cfg.S3Region, Now: f.now, Hosts: hosts, PresignMax: f.cfg.PresignMaxTTL,
-	})
+	}
+	if len(f.cfg.TrustedProxies) > 0 {
+		cfg.FromProxy = f.proxies.Sent
+	}
+	return auth.New(cfg)
 }
 
 func limits(cfg config.Config) server.Limits {

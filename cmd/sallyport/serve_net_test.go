@@ -127,6 +127,36 @@ func TestBehindProxy(t *testing.T) {
 	}
 }
 
+// TestTrustedProxies lets a request that came with another Host than the signed
+// one count only if a proxy that is trusted has sent it, once any is.
+func TestTrustedProxies(t *testing.T) {
+	for proxies, want := range map[string]int{"": http.StatusOK, "127.0.0.1": http.StatusOK, "192.0.2.1": http.StatusForbidden} {
+		t.Run(proxies, func(t *testing.T) {
+			s := serve(t, filepath.Join(t.TempDir(), "data"), nil, "--s3-external-url", "http://s3.example.test", "--trusted-proxies", proxies)
+			c := newClient(t, s)
+			for host, want := range map[string]int{"": want, "s3.example.test": http.StatusOK} {
+				u := c.mustCreate(5)
+				inside := strings.Replace(u.PutURL, "http://s3.example.test", s.S3, 1)
+				req, err := http.NewRequest(http.MethodPut, inside, strings.NewReader("hello"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host = host
+				for name, value := range u.Headers {
+					req.Header.Set(name, value)
+				}
+				answer, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := answer.Body.Close(); err != nil || answer.StatusCode != want {
+					t.Errorf("with the host %q: %s, want %d", host, answer.Status, want)
+				}
+			}
+		})
+	}
+}
+
 // testClient is a client in this process, where a body can be held back.
 type testClient struct {
 	*client.Client

@@ -146,6 +146,16 @@ func TestServeRefusesToStart(t *testing.T) {
 	}
 }
 
+// What a server does without is named, and with it what to do.
+func TestDoctorNamesWhatIsDegraded(t *testing.T) {
+	d := &doctor{app: &app{}}
+	d.checkDegraded([]byte(`{"status":"degraded","checks":{"clock":"degraded","ledger":"ok","scanner":"degraded"}}`))
+	if len(d.findings) != 2 || d.findings[0].Check != "clock" || d.findings[0].Status != checkWarn ||
+		!strings.Contains(d.findings[0].Detail, "sallyport clock accept") || d.findings[1].Check != "scanner" {
+		t.Errorf("found %+v", d.findings)
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	if r := sallyport(t, nil, "doctor", "--quick", "--data", data); r.code != 1 {
@@ -178,6 +188,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("%s is %q, want %q", check, status[check], want)
 		}
 	}
+	mustSallyport(t, s.root(), "clock", "accept")
 	s.stop()
 
 	failures := []struct {

@@ -35,6 +35,7 @@ const (
 	ManageProfiles   Action = "manage_profiles"
 	ManageTenants    Action = "manage_tenants"
 	ManageTenantKeys Action = "manage_tenant_keys" // of another tenant
+	RunSystem        Action = "run_system"         // what concerns the server as a whole
 
 	S3ListBuckets  Action = "s3_list_buckets"
 	S3HeadBucket   Action = "s3_head_bucket"
@@ -99,6 +100,7 @@ var rights = []right{
 	{ManageProfiles, map[registry.Role]Scope{admin: Whole}},
 	{ManageTenants, map[registry.Role]Scope{operator: Whole}},
 	{ManageTenantKeys, map[registry.Role]Scope{operator: Whole}},
+	{RunSystem, map[registry.Role]Scope{operator: Whole}},
 
 	{S3ListBuckets, map[registry.Role]Scope{uploader: Whole, reader: Whole, admin: Whole}},
 	{S3HeadBucket, map[registry.Role]Scope{uploader: Whole, reader: Whole, admin: Whole}},

@@ -33,6 +33,7 @@ var wanted = map[policy.Action]string{
 	policy.ManageProfiles:   "---w--",
 	policy.ManageTenants:    "-----w",
 	policy.ManageTenantKeys: "-----w",
+	policy.RunSystem:        "-----w",
 	policy.S3ListBuckets:    "ww-w--",
 	policy.S3HeadBucket:     "ww-w--",
 	policy.S3List:           "-w-w--",

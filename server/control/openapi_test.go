@@ -108,6 +108,7 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{r.root, "GET", "/tenants", "", 200},
 		{r.root, "POST", "/tenants/acme/suspend", "", 204},
 		{r.root, "POST", "/tenants/acme/resume", "{}", 204},
+		{r.root, "POST", "/system/clock/accept", "{}", 204},
 		{boss, "GET", "/keys", "", 200},
 		{boss, "DELETE", "/keys/" + key.key, "", 204},
 		{boss, "DELETE", "/principals/worker", "", 204},

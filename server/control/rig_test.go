@@ -48,6 +48,8 @@ type rig struct {
 	http   *http.Client
 	root   who
 	offset atomic.Int64 // of the clock
+	leap   atomic.Int64 // of the wall clock against the monotonic one
+	start  time.Time
 
 	mu      sync.Mutex // protects the field below
 	secrets []string   // what no log and no error body may hold
@@ -90,7 +92,7 @@ func (l *logs) String() string {
 
 func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	tb.Helper()
-	r := &rig{tb: tb, logs: &logs{}, spec: loadSpec(tb), root: who{name: "root", key: "ROOTKEY0000000000001", secret: "root-secret-root-secret-root-secret-0001"}}
+	r := &rig{tb: tb, start: time.Now(), logs: &logs{}, spec: loadSpec(tb), root: who{name: "root", key: "ROOTKEY0000000000001", secret: "root-secret-root-secret-root-secret-0001"}}
 	s := setup{addr: "127.0.0.1:0"}
 	log := slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir := tb.TempDir()
@@ -99,7 +101,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	bolt, err := boltkv.Open(filepath.Join(dir, "ledger.db"), boltkv.Options{
 		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: !isBenchmark})
 	must(tb, err)
-	r.ledger, err = registry.Open(context.Background(), registry.Config{Store: bolt, Now: r.now})
+	r.ledger, err = registry.Open(context.Background(), registry.Config{Store: bolt, Now: r.now, Elapsed: r.elapsed})
 	must(tb, err)
 	must(tb, r.ledger.Bootstrap(context.Background(), registry.RootCredentials{AccessKey: registry.AccessKeyID(r.root.key), SecretKey: registry.Secret(r.root.secret)}))
 	disk, err := diskblob.Open(filepath.Join(dir, "blobs"))
@@ -159,7 +161,13 @@ func (r *rig) listenAndScan(s setup, log *slog.Logger) {
 	})
 }
 
-func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) }
+func (r *rig) now() time.Time {
+	return time.Now().Add(time.Duration(r.offset.Load() + r.leap.Load()))
+}
+
+func (r *rig) elapsed() time.Duration {
+	return time.Since(r.start) + time.Duration(r.offset.Load())
+}
 
 func (r *rig) advance(d time.Duration) { r.offset.Add(int64(d)) }
 

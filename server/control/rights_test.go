@@ -92,6 +92,7 @@ var attempts = map[string]attempt{
 	"AuditCheckpoint": {action: policy.ReadAudit, make: get("/audit/checkpoint")},
 	"AuditKey":        {make: get("/audit/key")},
 	"AuditProof":      {action: policy.ReadAudit, make: get("/audit/proof?seq=0&size=1")},
+	"AcceptClock":     {action: policy.RunSystem, make: post("/system/clock/accept")},
 	"OpenAPI":         {make: get("/openapi.json")},
 }
 

@@ -68,6 +68,8 @@ var routes = []route{
 	{method: "GET", pattern: "/audit/key", op: "AuditKey", handle: auditKey},
 	{method: "GET", pattern: "/audit/proof", op: "AuditProof", handle: auditProof, query: []string{"seq", "size"}},
 
+	{method: "POST", pattern: "/system/clock/accept", op: "AcceptClock", handle: acceptClock, body: optionalJSON},
+
 	{method: "GET", pattern: "/openapi.json", op: "OpenAPI", handle: openAPI, open: true},
 }
 

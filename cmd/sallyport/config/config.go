@@ -79,7 +79,10 @@ type Config struct {
 	ControlAllowPlain bool `key:"control.allow_plain"`
 
 	// Addresses or networks of reverse proxies whose X-Forwarded-For and
-	// X-Forwarded-Proto are believed, e.g. 10.0.0.0/8.
+	// X-Forwarded-Proto are believed, e.g. 10.0.0.0/8. Once any are named, a
+	// request that names another host than its signature was made for is judged
+	// by the external URLs only if it comes from one of them; without any, from
+	// everybody.
 	TrustedProxies []string `key:"trusted_proxies"`
 
 	// Address of the operators' port (health and metrics), host:port. It asks

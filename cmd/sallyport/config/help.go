@@ -24,7 +24,7 @@ var help = map[string]string{
 	"control.tls_cert":       "PEM file with the certificate chain of the control port. Empty means plain HTTP. SIGHUP reads it again.",
 	"control.tls_key":        "PEM file with the private key that belongs to control.tls_cert.",
 	"control.allow_plain":    "Accept tokens and hand out URLs without TLS from other machines too. Only for networks where nobody else listens.",
-	"trusted_proxies":        "Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, e.g. 10.0.0.0/8.",
+	"trusted_proxies":        "Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, e.g. 10.0.0.0/8. Once any are named, a request that names another host than its signature was made for is judged by the external URLs only if it comes from one of them; without any, from everybody.",
 	"ops.addr":               "Address of the operators' port (health and metrics), host:port. It asks for no credential, so keep it private. Port 0 picks a free one.",
 	"backend.kind":           "Where objects are kept: disk (in the data directory) or s3.",
 	"backend.s3_endpoint":    "URL of the S3 service behind Sallyport, e.g. http://minio:9000.",
