@@ -10,6 +10,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/semaphore"
 
 	"sallyport/registry"
 	"sallyport/registry/pipeline"
@@ -39,8 +40,11 @@ type Config struct {
 	// DebugSignatures shows a client what was signed when its signature does not
 	// match.
 	DebugSignatures bool
-	Log             *slog.Logger // nil discards
-	Now             func() time.Time
+	// DocumentMemory bounds what the XML documents of all requests together hold
+	// in memory, in bytes; 0 is 64 MiB.
+	DocumentMemory int64
+	Log            *slog.Logger // nil discards
+	Now            func() time.Time
 }
 
 // API answers the S3 port. Its methods are safe for concurrent use and belong
@@ -53,6 +57,8 @@ type API struct {
 	domains  []string // ".example.org": lower case, with a dot in front
 	hostID   string   // names this process in x-amz-id-2
 	requests sync.Pool
+
+	documents *semaphore.Weighted // bytes
 }
 
 // New returns an API.
@@ -61,6 +67,10 @@ func New(cfg Config) *API {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.DocumentMemory == 0 {
+		cfg.DocumentMemory = documentMemory
+	}
+	a.documents = semaphore.NewWeighted(cfg.DocumentMemory)
 	for _, d := range cfg.Domains {
 		a.domains = append(a.domains, "."+strings.ToLower(strings.Trim(d, ".")))
 	}
@@ -107,6 +117,7 @@ func (a *API) serve(c *fiber.Ctx) error {
 
 // release forgets a request. Nothing that outlives the handler may point to it.
 func (a *API) release(r *request) {
+	a.documents.Release(r.held)
 	*r = request{}
 	a.requests.Put(r)
 }

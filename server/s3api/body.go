@@ -72,8 +72,12 @@ func (r *request) contentLength(ctx *fasthttp.RequestCtx) (int64, error) {
 }
 
 // maxDocument bounds an XML document in a request, in bytes: a thousand keys of
-// 1,024 bytes with escapes and elements.
-const maxDocument = 4 << 20
+// 1,024 bytes with their elements and, as keys go, some escapes.
+const maxDocument = 2 << 20
+
+// documentMemory is what all documents together may hold where the configuration
+// leaves it to us, in bytes.
+const documentMemory = 64 << 20
 
 // admitDocument is the admission of a request whose body is a small document.
 func (r *request) admitDocument(ctx *fasthttp.RequestCtx) error {
@@ -87,8 +91,14 @@ func (r *request) admitDocument(ctx *fasthttp.RequestCtx) error {
 }
 
 // document reads a small body whole and holds it against what the signature
-// covers.
-func (r *request) document(c *fiber.Ctx) ([]byte, error) {
+// covers. Its room is given back with the request; while there is none, clients
+// are told to come later.
+func (a *API) document(c *fiber.Ctx, r *request) ([]byte, error) {
+	n := max(server.ContentLength(c.Context()), 0) // admitDocument has seen it
+	if !a.documents.TryAcquire(n) {
+		return nil, refuse(codeSlowDown)
+	}
+	r.held = n
 	b, err := server.BodyOf(c).ReadAll(maxDocument)
 	if err != nil {
 		return nil, err

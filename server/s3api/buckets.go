@@ -116,7 +116,7 @@ func (a *API) admitCreateBucket(ctx *fasthttp.RequestCtx, r *request) error {
 }
 
 func (a *API) createBucket(c *fiber.Ctx, r *request) error {
-	b, err := r.document(c)
+	b, err := a.document(c, r)
 	if err != nil {
 		return err
 	}

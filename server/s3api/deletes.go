@@ -68,7 +68,7 @@ type deleteRequest struct {
 }
 
 func (a *API) deleteObjects(c *fiber.Ctx, r *request) error {
-	b, err := r.document(c)
+	b, err := a.document(c, r)
 	if err != nil {
 		return err
 	}

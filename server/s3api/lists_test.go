@@ -2,11 +2,14 @@ package s3api_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/registry"
 	"sallyport/sigv4"
@@ -198,6 +201,43 @@ func TestDeleteObjects(t *testing.T) {
 	}
 	if l := s.list("list-type=2"); len(l.Contents) != 0 {
 		t.Errorf("left over: %q", l.names())
+	}
+}
+
+// TestDocumentsAreBounded holds the room for documents with one that does not come
+// to its end: others are told to come later, and may once it is gone.
+func TestDocumentsAreBounded(t *testing.T) {
+	s := newStack(t, func(c *setup) { c.api.DocumentMemory = 10_000 })
+	s.bucket("photos")
+	small, large := deletion("<Object><Key>c</Key></Object>"), deletion("<Object><Key>c</Key></Object>"+strings.Repeat(" ", 9950))
+	for range 20 { // what was used is given back
+		if r := s.do(small); r.status != 200 {
+			t.Fatalf("alone: %d %s", r.status, r.body)
+		}
+	}
+	body, more := io.Pipe()
+	req := s.request(large)
+	req.Body = body
+	done := make(chan reply, 1)
+	go func() { done <- s.send(req) }()
+	_, err := io.WriteString(more, large.body[:9000]) // more than the client keeps to itself
+	s.must(err)
+	for deadline := time.Now().Add(patience); ; {
+		if r := s.do(small); r.status != 200 {
+			r.want(t, 503, "SlowDown")
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the room is without bounds")
+		}
+	}
+	_, err = io.WriteString(more, large.body[9000:])
+	s.must(errors.Join(err, more.Close()))
+	if r := <-done; r.status != 200 {
+		t.Errorf("who held the room: %d %s", r.status, r.body)
+	}
+	if r := s.do(small); r.status != 200 {
+		t.Errorf("afterwards: %d %s", r.status, r.body)
 	}
 }
 

@@ -22,6 +22,7 @@ type request struct {
 	route    *route
 	proof    auth.Proof
 	exchange *server.Exchange
+	held     int64 // bytes of the API's documents
 
 	upload *pipeline.PutTicket    // PUT on an upload URL
 	object *pipeline.ObjectTicket // PutObject
