@@ -90,7 +90,9 @@ func (p prompt) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return prompt{p.Handler.WithAttrs(attrs), p.flush}
 }
 
-func (p prompt) WithGroup(name string) slog.Handler { return prompt{p.Handler.WithGroup(name), p.flush} }
+func (p prompt) WithGroup(name string) slog.Handler {
+	return prompt{p.Handler.WithGroup(name), p.flush}
+}
 
 // quiet leaves out what is not at least a warning, unless everything is to be
 // logged: health checks and scrapes come every few seconds for ever.
