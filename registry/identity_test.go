@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sallyport/registry"
+	"sallyport/registry/kv"
 )
 
 func TestBootstrap(t *testing.T) {
@@ -317,6 +318,27 @@ func TestRotateURLKey(t *testing.T) {
 	h.must(err)
 	_, err = h.URLKey(h.ctx(), h.amy.Credential)
 	h.want(err, registry.ErrNotFound)
+}
+
+// What verifies nothing any more does not pile up.
+func TestRetiredURLKeysAreDropped(t *testing.T) {
+	h := newHouse(t)
+	other, err := h.SigningURLKey(h.ctx(), registry.DefaultTenant)
+	h.must(err)
+	for range 10 {
+		h.must(h.RotateURLKey(h.ctx(), h.amy, acme, time.Hour))
+		h.time.pass(40 * time.Minute)
+	}
+	n := 0
+	h.must(registry.StoreOf(h.Ledger).View(h.ctx(), func(tx kv.Tx) error {
+		n = 0
+		return tx.Scan("url_keys", kv.Range{}, func(_, _ []byte) error { n++; return nil })
+	}))
+	if n != 1+3 { // the other tenant's; and one that signs, one in its overlap, one that left it since
+		t.Errorf("%d keys are kept", n)
+	}
+	_, err = h.URLKey(h.ctx(), other.ID)
+	h.must(err)
 }
 
 func TestBuckets(t *testing.T) {

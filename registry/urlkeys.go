@@ -21,6 +21,7 @@ type URLKey struct {
 	ID         string
 	Tenant     TenantName
 	Generation uint64 // changes with every rotation
+	CreatedAt  time.Time
 	sealed     []byte
 	seals      *sealer
 }
@@ -71,7 +72,7 @@ func (t *txn) addURLKey(row urlKeyRow) error {
 }
 
 func (l *Ledger) urlKey(row urlKeyRow) URLKey {
-	return URLKey{ID: row.ID, Tenant: row.Tenant, Generation: row.Generation, sealed: row.Sealed, seals: l.seals}
+	return URLKey{ID: row.ID, Tenant: row.Tenant, Generation: row.Generation, CreatedAt: row.CreatedAt, sealed: row.Sealed, seals: l.seals}
 }
 
 // URLKey returns the key a URL names, for verifying it: the tenant's present
@@ -131,13 +132,20 @@ func (t *txn) signingURLKey(tenant TenantName) (row urlKeyRow, err error) {
 
 // RotateURLKey makes a new URL signing key for the tenant. URLs of the earlier
 // one go on working for overlap, which should be the longest lifetime a URL
-// can have.
+// can have. Keys whose overlap is over are dropped. While the clock is not believed
+// it is ErrClockJumped.
 func (l *Ledger) RotateURLKey(ctx context.Context, by Actor, tenant TenantName, overlap time.Duration) error {
+	if err := l.clockSound(); err != nil {
+		return fmt.Errorf("rotate url key: %w", err)
+	}
 	fresh, err := l.newURLKey(tenant, 0)
 	if err == nil {
 		err = l.change(ctx, by, func(t *txn) error {
 			old, err := t.signingURLKey(tenant)
 			if err != nil {
+				return err
+			}
+			if err := t.dropRetired(tenant); err != nil {
 				return err
 			}
 			row := fresh
@@ -153,4 +161,24 @@ func (l *Ledger) RotateURLKey(ctx context.Context, by Actor, tenant TenantName, 
 		return fmt.Errorf("rotate url key: %w", err)
 	}
 	return nil
+}
+
+// dropRetired deletes the tenant's keys that verify nothing any more.
+func (t *txn) dropRetired(tenant TenantName) error {
+	retired := map[string]string{} // place in the list → id
+	err := t.Scan(tURLKeyList, under(tenant), func(place, id []byte) error {
+		var row urlKeyRow
+		if err := t.load(tURLKeys, id, &row); err != nil {
+			return err
+		}
+		if row.RetiresAt.IsZero() || t.now.Before(row.RetiresAt) {
+			return kv.Stop // those behind it retire later
+		}
+		retired[string(place)] = row.ID
+		return nil
+	})
+	for place, id := range retired {
+		err = errors.Join(err, t.Delete(tURLKeyList, []byte(place)), t.Delete(tURLKeys, []byte(id)))
+	}
+	return err
 }

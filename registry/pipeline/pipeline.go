@@ -42,6 +42,9 @@ type Config struct {
 	// SweepEvery and PromoteEvery are the periods of Run. 0 is 1 min and 5 s.
 	SweepEvery   time.Duration
 	PromoteEvery time.Duration
+	// RotateEvery is how old a tenant's URL signing key gets; Run looks at 24 times
+	// in that time. 0 is 24 h.
+	RotateEvery time.Duration
 	// Promoters is how many objects are promoted at once. 0 is 4.
 	Promoters int
 }
@@ -79,6 +82,7 @@ func New(cfg Config) *Pipeline {
 		{&cfg.Linger, time.Minute},
 		{&cfg.SweepEvery, time.Minute},
 		{&cfg.PromoteEvery, 5 * time.Second},
+		{&cfg.RotateEvery, 24 * time.Hour},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -120,6 +120,11 @@ func (l Limits) Presign(lifetime time.Duration) error {
 	return nil
 }
 
+// LongestURL is the longest lifetime a signed URL can have.
+func (l Limits) LongestURL() time.Duration {
+	return max(l.PutURLTTL, l.MaxPutURLTTL, l.MaxGetURLTTL, l.PresignMaxTTL)
+}
+
 // Token returns ErrInvalidTTL for a bearer token's lifetime that is out of
 // bounds; there is no default.
 func (l Limits) Token(lifetime time.Duration) error {

@@ -189,6 +189,32 @@ func TestRefusedUploads(t *testing.T) {
 	}
 }
 
+// TestRotatedKey uses URLs of a signing key that was replaced: for as long as they
+// live by themselves, and no longer.
+func TestRotatedKey(t *testing.T) {
+	s := newStack(t)
+	s.offset.Add(int64(24 * time.Hour))
+	used, late := s.session(12, ""), s.session(12, "")
+	first, second := s.putURL(used), s.sign(link{method: "PUT", path: "/_/uploads/" + string(late.Upload.ID), grant: string(late.Grant.ID),
+		headers: plainText, expires: 7 * 24 * time.Hour})
+	s.must(s.pipe.RotateURLKeys(s.ctx()))
+	s.offset.Add(int64(time.Minute))
+	if r := s.put(first, hello); r.status != 200 {
+		t.Errorf("a URL of the old key: %d %s", r.status, r.body)
+	}
+	fresh := s.session(12, "")
+	url := s.putURL(fresh)
+	if credential := func(u string) string { return u[strings.Index(u, "X-Amz-Credential="):][:60] }; credential(url) == credential(first) {
+		t.Error("the old key still signs")
+	}
+	if r := s.put(url, hello); r.status != 200 {
+		t.Errorf("a URL of the new key: %d %s", r.status, r.body)
+	}
+	s.put(second, hello, "Content-MD5", "").want(t, 400, "InvalidDigest") // the URL itself holds
+	s.offset.Add(int64(62 * time.Minute))
+	s.put(second, hello).want(t, 403, "SignatureDoesNotMatch")
+}
+
 // TestSuspended stops the URLs of a tenant.
 func TestSuspended(t *testing.T) {
 	s := newStack(t)
