@@ -120,7 +120,7 @@ func (v *auditVerifier) verify(ctx context.Context, c *client.Client, x auditExp
 		err = x.verifyEach(ctx, c)
 	}
 	if err == nil && v.older != "" {
-		err = x.verifyBeginning(v.older)
+		err = x.verifyBeginning(ctx, c, v.older)
 	}
 	if err != nil {
 		return err
@@ -147,11 +147,9 @@ func (x auditExport) verifyAll() error {
 	return err
 }
 
-// verifyBeginning checks that the log still begins as an earlier head said.
-func (x auditExport) verifyBeginning(path string) error {
-	if x.leaves != x.size {
-		return errors.New("--older needs all leaves of the log, which only an operator sees")
-	}
+// verifyBeginning checks that the log still begins as an earlier head said: by its
+// leaves, or, where others are not ours to see, by a proof of the server's.
+func (x auditExport) verifyBeginning(ctx context.Context, c *client.Client, path string) error {
 	older, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -160,6 +158,9 @@ func (x auditExport) verifyBeginning(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if x.leaves != x.size {
+		return x.proveBeginning(ctx, c, older, head.Size)
+	}
 	f, err := os.Open(filepath.Join(x.dir, exportLeaves))
 	if err != nil {
 		return err
@@ -167,6 +168,20 @@ func (x auditExport) verifyBeginning(path string) error {
 	defer func() { _ = f.Close() }()
 	_, err = registry.VerifyExport(x.key, older, &firstLines{r: bufio.NewReader(f), left: head.Size})
 	return err
+}
+
+func (x auditExport) proveBeginning(ctx context.Context, c *client.Client, older []byte, size uint64) error {
+	var proof []registry.Hash
+	if size > 0 && size <= x.size { // of any other nothing can be proved
+		hashes, err := c.AuditConsistency(ctx, size, x.size)
+		if err != nil {
+			return err
+		}
+		for _, hash := range hashes {
+			proof = append(proof, hash)
+		}
+	}
+	return registry.VerifyExtension(x.key, older, x.checkpoint, proof)
 }
 
 // verifyEach asks for one proof per leaf.

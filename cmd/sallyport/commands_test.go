@@ -200,6 +200,13 @@ func TestAuditCommands(t *testing.T) {
 	if out := mustSallyport(t, nil, "audit", "verify", all, "--older", filepath.Join(older, exportCheckpoint)); !strings.Contains(out, "all ") {
 		t.Errorf("an operator's export: %s", out)
 	}
+	before := filepath.Join(older, exportCheckpoint)
+	if out := mustSallyport(t, auditor, "audit", "verify", "--older", before); !strings.Contains(out, "each of your") {
+		t.Errorf("an auditor verifies that the log goes on: %s", out)
+	}
+	if r := sallyport(t, auditor, "audit", "verify", "--older", filepath.Join(older, exportLeaves)); r.code != 1 {
+		t.Errorf("with something that is no checkpoint: %+v", r)
+	}
 	if out := mustSallyport(t, auditor, "audit", "verify"); !strings.Contains(out, "each of your") {
 		t.Errorf("an auditor verifies: %s", out)
 	}

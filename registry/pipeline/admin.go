@@ -165,6 +165,15 @@ func (p *Pipeline) Checkpoint(ctx context.Context, actor registry.Actor) ([]byte
 	return p.ledger.Checkpoint(ctx)
 }
 
+// AuditConsistency returns the proof that the log of a size begins with the log of
+// an older one.
+func (p *Pipeline) AuditConsistency(ctx context.Context, actor registry.Actor, old, size uint64) ([]registry.Hash, error) {
+	if err := policy.Allow(actor, policy.ReadAudit, ""); err != nil {
+		return nil, p.refuse("audit", fmt.Errorf("audit consistency: %w", err))
+	}
+	return p.ledger.ConsistencyProof(ctx, old, size)
+}
+
 // AuditProof returns the proof that a leaf is in the log of a size.
 func (p *Pipeline) AuditProof(ctx context.Context, actor registry.Actor, seq, size uint64) ([]registry.Hash, error) {
 	if err := policy.Allow(actor, policy.ReadAudit, ""); err != nil {

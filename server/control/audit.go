@@ -50,28 +50,46 @@ func auditKey(k *call) error {
 }
 
 func auditProof(k *call) error {
-	seq, haveSeq, err := k.number("seq")
+	seq, size, err := k.numbers("seq", "size")
 	if err != nil {
 		return err
-	}
-	size, haveSize, err := k.number("size")
-	if err != nil {
-		return err
-	}
-	if !haveSeq || !haveSize {
-		return fmt.Errorf("%w: seq and size are needed", errInvalid)
 	}
 	proof, err := k.cfg.Pipeline.AuditProof(k.context(), k.actor, seq, size)
 	if err != nil {
 		return err
 	}
-	out := struct {
+	return k.json(fasthttp.StatusOK, struct {
 		Seq    uint64          `json:"seq"`
 		Size   uint64          `json:"size"`
 		Hashes []registry.Hash `json:"hashes"` // base64
-	}{seq, size, proof}
-	if out.Hashes == nil {
-		out.Hashes = []registry.Hash{}
+	}{seq, size, append([]registry.Hash{}, proof...)})
+}
+
+func auditConsistency(k *call) error {
+	old, size, err := k.numbers("old", "size")
+	if err != nil {
+		return err
 	}
-	return k.json(fasthttp.StatusOK, out)
+	proof, err := k.cfg.Pipeline.AuditConsistency(k.context(), k.actor, old, size)
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, struct {
+		Old    uint64          `json:"old"`
+		Size   uint64          `json:"size"`
+		Hashes []registry.Hash `json:"hashes"` // base64
+	}{old, size, append([]registry.Hash{}, proof...)})
+}
+
+// numbers reads two parameters that both must be there.
+func (k *call) numbers(first, second string) (a, b uint64, err error) {
+	a, haveA, err := k.number(first)
+	if err != nil {
+		return 0, 0, err
+	}
+	b, haveB, err := k.number(second)
+	if err == nil && !(haveA && haveB) {
+		err = fmt.Errorf("%w: %s and %s are needed", errInvalid, first, second)
+	}
+	return a, b, err
 }

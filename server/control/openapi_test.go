@@ -121,6 +121,9 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "GET", "/audit/checkpoint", "", 200},
 		{boss, "GET", "/audit/key", "", 200},
 		{boss, "GET", "/audit/proof?seq=1&size=4", "", 200},
+		{boss, "GET", "/audit/consistency?old=1&size=4", "", 200},
+		{boss, "GET", "/audit/consistency?old=5&size=4", "", 400},
+		{boss, "GET", "/audit/consistency?size=4", "", 400},
 		{boss, "DELETE", "/objects/" + done.object, "", 204},
 		{who{}, "GET", "/openapi.json", "", 200},
 	} {

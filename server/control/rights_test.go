@@ -88,12 +88,13 @@ var attempts = map[string]attempt{
 	"PutProfile": {action: policy.ManageProfiles, make: func(*rig, who, int) (string, string, string) {
 		return "PUT", "/profiles/evidence", `{}`
 	}},
-	"ReadAudit":       {action: policy.ReadAudit, make: get("/audit?limit=1")},
-	"AuditCheckpoint": {action: policy.ReadAudit, make: get("/audit/checkpoint")},
-	"AuditKey":        {make: get("/audit/key")},
-	"AuditProof":      {action: policy.ReadAudit, make: get("/audit/proof?seq=0&size=1")},
-	"AcceptClock":     {action: policy.RunSystem, make: post("/system/clock/accept")},
-	"OpenAPI":         {make: get("/openapi.json")},
+	"ReadAudit":        {action: policy.ReadAudit, make: get("/audit?limit=1")},
+	"AuditCheckpoint":  {action: policy.ReadAudit, make: get("/audit/checkpoint")},
+	"AuditKey":         {make: get("/audit/key")},
+	"AuditProof":       {action: policy.ReadAudit, make: get("/audit/proof?seq=0&size=1")},
+	"AuditConsistency": {action: policy.ReadAudit, make: get("/audit/consistency?old=1&size=1")},
+	"AcceptClock":      {action: policy.RunSystem, make: post("/system/clock/accept")},
+	"OpenAPI":          {make: get("/openapi.json")},
 }
 
 func get(path string) func(*rig, who, int) (string, string, string) {

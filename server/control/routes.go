@@ -67,6 +67,7 @@ var routes = []route{
 	{method: "GET", pattern: "/audit/checkpoint", op: "AuditCheckpoint", handle: auditCheckpoint},
 	{method: "GET", pattern: "/audit/key", op: "AuditKey", handle: auditKey},
 	{method: "GET", pattern: "/audit/proof", op: "AuditProof", handle: auditProof, query: []string{"seq", "size"}},
+	{method: "GET", pattern: "/audit/consistency", op: "AuditConsistency", handle: auditConsistency, query: []string{"old", "size"}},
 
 	{method: "POST", pattern: "/system/clock/accept", op: "AcceptClock", handle: acceptClock, body: optionalJSON},
 

@@ -160,6 +160,9 @@ func TestHead(t *testing.T) {
 			if route.Op == "AuditProof" {
 				path += "?seq=0&size=1"
 			}
+			if route.Op == "AuditConsistency" {
+				path += "?old=1&size=1"
+			}
 			by := r.root
 			get, head := r.do(by, "GET", path, ""), r.do(by, "HEAD", path, "")
 			if len(head.body) > 0 || head.status != get.status {

@@ -82,11 +82,20 @@ func (c *Client) AuditKey(ctx context.Context) (string, error) {
 // AuditProof returns the hashes that prove leaf seq to be in the tree of size
 // leaves.
 func (c *Client) AuditProof(ctx context.Context, seq, size uint64) ([][32]byte, error) {
+	return c.hashes(ctx, "/audit/proof", url.Values{"seq": {strconv.FormatUint(seq, 10)}, "size": {strconv.FormatUint(size, 10)}})
+}
+
+// AuditConsistency returns the hashes that prove the tree of size leaves to begin
+// with the tree of old ones.
+func (c *Client) AuditConsistency(ctx context.Context, old, size uint64) ([][32]byte, error) {
+	return c.hashes(ctx, "/audit/consistency", url.Values{"old": {strconv.FormatUint(old, 10)}, "size": {strconv.FormatUint(size, 10)}})
+}
+
+func (c *Client) hashes(ctx context.Context, path string, query url.Values) ([][32]byte, error) {
 	var answer struct {
 		Hashes [][]byte `json:"hashes"`
 	}
-	query := url.Values{"seq": {strconv.FormatUint(seq, 10)}, "size": {strconv.FormatUint(size, 10)}}
-	if err := c.call(ctx, http.MethodGet, "/audit/proof", query, nil, &answer); err != nil {
+	if err := c.call(ctx, http.MethodGet, path, query, nil, &answer); err != nil {
 		return nil, err
 	}
 	proof := make([][32]byte, len(answer.Hashes))
