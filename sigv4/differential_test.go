@@ -138,7 +138,7 @@ func TestPresignURLIsThatOfTheSDK(t *testing.T) {
 	for i := range 500 {
 		path := "/b/" + random(rng, pathBits, 8)
 		p := &sigv4.Presign{
-			Method: "PUT", URL: "https://s3.example.com:9000", Path: sigv4.EncodePath(path),
+			Method: "PUT", URL: "https://s3.example.com:9000", Path: string(sigv4.AppendPath(nil, path)),
 			Time: signedAt, Expires: time.Duration(1+rng.IntN(9999)) * time.Second,
 		}
 		query := map[string][]string{}

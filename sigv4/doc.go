@@ -56,7 +56,7 @@
 //
 // What a signature says of the body is in [Claim.Payload]:
 //
-//   - PayloadHash: read it through a [HashReader], or compare [Claim.SHA256].
+//   - PayloadHash: compare [Claim.SHA256] with that of the bytes.
 //   - PayloadUnsigned: nothing.
 //   - the streaming kinds: read it through a [ChunkReader], whose bytes are
 //     those of the object.
@@ -65,7 +65,7 @@
 //     unless the caller has read the body and put its hash into
 //     [Claim.ContentSHA256].
 //
-// Both readers hand out bytes before they are proved; only io.EOF proves them.
+// A ChunkReader hands out bytes before they are proved; only io.EOF proves them.
 //
 // # Signing
 //

@@ -67,9 +67,6 @@ func AppendPath(dst []byte, path string) []byte {
 	return dst
 }
 
-// EncodePath is [AppendPath] as a string.
-func EncodePath(path string) string { return string(AppendPath(make([]byte, 0, len(path)+16), path)) }
-
 // AppendComponent appends the URI encoding of one name or value: everything
 // but unreserved characters becomes %XX, "/" and " " included.
 func AppendComponent(dst []byte, s string) []byte {

@@ -75,9 +75,6 @@ const (
 	// InvalidContentSHA256: x-amz-content-sha256 has none of the known values.
 	// InvalidArgument.
 	InvalidContentSHA256
-	// ContentSHA256Mismatch: the body has not the signed hash.
-	// XAmzContentSHA256Mismatch.
-	ContentSHA256Mismatch
 	// MissingDecodedLength: an aws-chunked body without
 	// x-amz-decoded-content-length. MissingContentLength.
 	MissingDecodedLength
@@ -130,7 +127,6 @@ var codeText = [...]string{
 	HeadersNotSigned:         "headers present in the request are not signed",
 	MissingContentSHA256:     "x-amz-content-sha256 is missing",
 	InvalidContentSHA256:     "x-amz-content-sha256 is invalid",
-	ContentSHA256Mismatch:    "payload does not match x-amz-content-sha256",
 	MissingDecodedLength:     "x-amz-decoded-content-length is missing",
 	InvalidDecodedLength:     "x-amz-decoded-content-length is invalid",
 	DecodedLengthMismatch:    "payload does not match x-amz-decoded-content-length",

@@ -63,7 +63,7 @@ func ExamplePresignURL() {
 	url, err := sigv4.PresignURL(nil, &sigv4.Presign{
 		Method:  "GET",
 		URL:     "https://examplebucket.s3.amazonaws.com",
-		Path:    sigv4.EncodePath("/test.txt"),
+		Path:    string(sigv4.AppendPath(nil, "/test.txt")),
 		Time:    time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC),
 		Expires: 24 * time.Hour,
 	}, key)
@@ -100,8 +100,8 @@ func ExampleSignHeader() {
 }
 
 // The two ways to write a key that holds a slash, a space and a plus.
-func ExampleEncodePath() {
-	fmt.Println(sigv4.EncodePath("/photos/a b+c.jpg"))
+func ExampleAppendPath() {
+	fmt.Println(string(sigv4.AppendPath(nil, "/photos/a b+c.jpg")))
 	fmt.Println(sigv4.EncodeComponent("photos/a b+c.jpg"))
 	// Output:
 	// /photos/a%20b%2Bc.jpg

@@ -107,7 +107,7 @@ func wire(req *http.Request) *sigv4.Request {
 // wire as the SDK's S3 client encodes it.
 func newRequest(t testing.TB, method, host, path, query string) *http.Request {
 	t.Helper()
-	raw := sigv4.EncodePath(path)
+	raw := string(sigv4.AppendPath(nil, path))
 	u := &url.URL{Scheme: "https", Host: host, Path: path, RawPath: raw, RawQuery: query}
 	if u.EscapedPath() != raw {
 		t.Fatalf("net/url does not take %q for an encoding of %q", raw, path)

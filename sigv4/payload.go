@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"hash"
-	"io"
 	"math"
 )
 
@@ -100,33 +98,4 @@ func (c *Claim) DecodedLength(r *Request) (int64, error) {
 		n = n*10 + int64(ch-'0')
 	}
 	return n, nil
-}
-
-// HashReader passes a body through and ends with ContentSHA256Mismatch in the
-// place of io.EOF if the bytes have not the digest. Its bytes are handed out
-// before they are proved: act on them only after io.EOF.
-type HashReader struct {
-	src  io.Reader
-	hash hash.Hash
-	want [sha256.Size]byte
-	err  error
-}
-
-// NewHashReader returns a HashReader of src; want is that of [Claim.SHA256].
-func NewHashReader(src io.Reader, want [sha256.Size]byte) *HashReader {
-	return &HashReader{src: src, hash: sha256.New(), want: want}
-}
-
-// Read implements io.Reader; an error once given stays.
-func (h *HashReader) Read(p []byte) (int, error) {
-	if h.err != nil {
-		return 0, h.err
-	}
-	n, err := h.src.Read(p)
-	h.hash.Write(p[:n])
-	if err == io.EOF && [sha256.Size]byte(h.hash.Sum(nil)) != h.want {
-		err = refuse(ContentSHA256Mismatch, "")
-	}
-	h.err = err
-	return n, err
 }

@@ -17,7 +17,7 @@ type Presign struct {
 	// the end; no default port, for clients leave it out of Host.
 	URL string
 	// Path is raw, as it is to stand in the URL: "/_/uploads/upl_01…", or the
-	// [EncodePath] of a decoded one.
+	// [AppendPath] of a decoded one.
 	Path string
 	// Query are the parameters besides those of the signature, in any order.
 	Query []Param

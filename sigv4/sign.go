@@ -16,7 +16,7 @@ func invalid(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 // SignHeader appends to dst the value of the Authorization header for r, signed
 // with k. It signs every line of r.Header: give it those that reach the server
 // unchanged. Host, X-Amz-Date (of the key's day) and X-Amz-Content-Sha256 must
-// be among them, once each; the path must be encoded as [EncodePath] does.
+// be among them, once each; the path must be encoded as [AppendPath] does.
 func SignHeader(dst []byte, r *Request, k *SigningKey) ([]byte, error) {
 	if !isNormal(r.Path) {
 		return dst, invalid("the path is not an encoded path")

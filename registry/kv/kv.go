@@ -21,8 +21,7 @@ const (
 var (
 	// ErrNotFound is returned by Get when the table has no such key.
 	ErrNotFound = errors.New("kv: not found")
-	// ErrReadOnly is returned by Put and Delete inside View, and by Update on
-	// a store that was opened for reading.
+	// ErrReadOnly is returned by Put and Delete inside View.
 	ErrReadOnly = errors.New("kv: read-only")
 	// ErrNoTable is returned for a table that was not named when the store
 	// was opened.

@@ -136,10 +136,7 @@ func (a *Authenticator) userKey(ctx *fasthttp.RequestCtx, p *Proof) error {
 		return err
 	}
 	p.Tenant = cred.Tenant
-	p.Actor = registry.Actor{
-		Tenant: cred.Tenant, Principal: cred.Principal, Roles: cred.Roles,
-		Credential: string(cred.ID),
-	}
+	p.Actor = cred.Actor("")
 	return nil
 }
 
@@ -226,10 +223,7 @@ func (a *Authenticator) Token(ctx *fasthttp.RequestCtx, secret string) (registry
 		}
 		return registry.Actor{}, fmt.Errorf("look up a token: %w", err)
 	}
-	return registry.Actor{
-		Tenant: t.Tenant, Principal: t.Principal, Roles: t.Roles,
-		Credential: string(t.ID),
-	}, nil
+	return t.Actor(""), nil
 }
 
 // Header proves a request of the control port by header signature of a user

@@ -83,8 +83,6 @@ func payloadAnswer(c sigv4.Code) *refused {
 		return say(codeInvalidRequest, "Missing required header for this request: x-amz-content-sha256")
 	case sigv4.InvalidContentSHA256:
 		return say(codeInvalidArgument, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
-	case sigv4.ContentSHA256Mismatch:
-		return refuse(codePayloadMismatch)
 	case sigv4.MissingDecodedLength:
 		return refuse(codeMissingContentLength)
 	case sigv4.InvalidDecodedLength:

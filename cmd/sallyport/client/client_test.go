@@ -79,7 +79,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		}
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	})
-	if _, err := c.Me(context.Background()); err == nil || followed {
+	if _, err := c.Profiles(context.Background()); err == nil || followed {
 		t.Errorf("error %v, followed %v", err, followed)
 	}
 }

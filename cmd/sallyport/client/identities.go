@@ -8,21 +8,6 @@ import (
 	"sallyport/sigv4"
 )
 
-// Me is who the server takes the caller for.
-type Me struct {
-	Tenant    string   `json:"tenant"`
-	Principal string   `json:"principal"`
-	Roles     []string `json:"roles"`
-	OwnerID   string   `json:"owner_id"`
-}
-
-// Me asks whom the credential stands for.
-func (c *Client) Me(ctx context.Context) (Me, error) {
-	var me Me
-	err := c.call(ctx, http.MethodGet, "/me", nil, nil, &me)
-	return me, err
-}
-
 // Tenant is one isolation boundary.
 type Tenant struct {
 	Tenant    string    `json:"tenant"`

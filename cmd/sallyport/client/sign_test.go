@@ -43,7 +43,7 @@ func verified(secret string) http.HandlerFunc {
 
 func TestRequestsAreSigned(t *testing.T) {
 	calls := map[string]func(*client.Client) error{
-		"GET": func(c *client.Client) error { _, err := c.Me(context.Background()); return err },
+		"GET": func(c *client.Client) error { _, err := c.Profiles(context.Background()); return err },
 		"GET with an odd query": func(c *client.Client) error {
 			_, err := c.Objects(context.Background(), client.ObjectFilter{Profile: "a b+c/é=&", State: "~*'"}, 7)
 			return err
@@ -82,7 +82,7 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Me(context.Background()); err != nil || got != "Bearer spt_1" {
+	if _, err := c.Profiles(context.Background()); err != nil || got != "Bearer spt_1" {
 		t.Errorf("sent %q, %v", got, err)
 	}
 }
@@ -92,7 +92,7 @@ func TestNoCredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Me(context.Background()); err == nil || !strings.Contains(err.Error(), "SALLYPORT_ACCESS_KEY") {
+	if _, err := c.Profiles(context.Background()); err == nil || !strings.Contains(err.Error(), "SALLYPORT_ACCESS_KEY") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -44,15 +44,6 @@ func (c *Client) CreateUpload(ctx context.Context, n NewUpload) (Upload, error) 
 	return u, err
 }
 
-// UploadState tells where a session stands.
-func (c *Client) UploadState(ctx context.Context, id string) (string, error) {
-	var answer struct {
-		State string `json:"state"`
-	}
-	err := c.call(ctx, http.MethodGet, "/uploads/"+sigv4.EncodeComponent(id), nil, nil, &answer)
-	return answer.State, err
-}
-
 // AbortUpload ends a session that was not finalized.
 func (c *Client) AbortUpload(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/uploads/"+sigv4.EncodeComponent(id), nil, nil, nil)

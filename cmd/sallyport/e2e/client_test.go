@@ -146,7 +146,7 @@ func (c *Client) object(method, path, query string, body []byte, header http.Hea
 }
 
 func (c *Client) objectRequest(ctx context.Context, method, path, query string, body []byte, header http.Header) (*http.Request, error) {
-	target := c.server.S3 + sigv4.EncodePath(path)
+	target := c.server.S3 + string(sigv4.AppendPath(nil, path))
 	if query != "" {
 		target += "?" + query
 	}
@@ -203,7 +203,7 @@ func (c *Client) key(day time.Time) *sigv4.SigningKey {
 func (c *Client) presign(method, path string, life time.Duration) string {
 	now := time.Now().UTC()
 	signed, err := sigv4.PresignURL(nil, &sigv4.Presign{
-		Method: method, URL: c.server.S3, Path: sigv4.EncodePath(path), Time: now, Expires: life,
+		Method: method, URL: c.server.S3, Path: string(sigv4.AppendPath(nil, path)), Time: now, Expires: life,
 	}, c.key(now))
 	if err != nil {
 		c.server.t.Fatal(err)

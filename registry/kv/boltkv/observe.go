@@ -97,7 +97,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return err
 	}
 	// A write transaction keeps the list of free pages still.
-	btx, err := s.db.Begin(!s.readOnly)
+	btx, err := s.db.Begin(true)
 	if err != nil {
 		return s.explain(err)
 	}

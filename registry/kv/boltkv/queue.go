@@ -110,9 +110,6 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if s.readOnly {
-		return kv.ErrReadOnly
-	}
 	u := &update{fn: fn, done: make(chan struct{}, 1)}
 	if !s.queue.push(u, &s.closed) {
 		return kv.ErrClosed

@@ -35,7 +35,7 @@ import (
 // split: its keys grow, so that nothing is ever inserted behind the last page.
 const appendFill = 0.95
 
-// Options configures Open and OpenReadOnly.
+// Options configures Open.
 type Options struct {
 	// Tables is the closed set of tables. Open creates those that the file
 	// does not have. Their order is that of kv.Commit.Changes.
@@ -69,7 +69,6 @@ type Store struct {
 	index    map[kv.Table]int // position in tables
 	log      *slog.Logger
 	onCommit func(time.Duration, int)
-	readOnly bool
 
 	broken atomic.Pointer[error] // set once a commit's outcome is unknown
 	closed atomic.Bool           // set under queue.mu
@@ -93,7 +92,7 @@ var _ kv.Store = (*Store)(nil)
 // if they are missing. The folder must exist. It returns kv.ErrInUse if another
 // process, or another Store, holds the file.
 func Open(path string, o Options) (*Store, error) {
-	s, err := open(path, o, false)
+	s, err := open(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
@@ -109,23 +108,10 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens an existing store for reading: Update gives
-// kv.ErrReadOnly, and tables that the file does not have are empty. Several
-// processes may have it open so, but none while another has it open for writing
-// (kv.ErrInUse).
-func OpenReadOnly(path string, o Options) (*Store, error) {
-	s, err := open(path, o, true)
-	if err != nil {
-		return nil, fmt.Errorf("open ledger %s read-only: %w", path, err)
-	}
-	close(s.stopped)
-	return s, nil
-}
-
-func open(path string, o Options, readOnly bool) (*Store, error) {
+func open(path string, o Options) (*Store, error) {
 	s := &Store{
-		path: path, readOnly: readOnly,
-		log: o.Logger, onCommit: o.OnCommit,
+		path: path,
+		log:  o.Logger, onCommit: o.OnCommit,
 		index:   make(map[kv.Table]int, len(o.Tables)),
 		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
@@ -151,18 +137,17 @@ func open(path string, o Options, readOnly bool) (*Store, error) {
 	}
 	s.snapshots.New = func() any { return newSnapshot(s) }
 	var err error
-	s.db, err = openBolt(path, boltOptions(o, readOnly))
+	s.db, err = openBolt(path, boltOptions(o))
 	return s, err
 }
 
-func boltOptions(o Options, readOnly bool) *bolt.Options {
+func boltOptions(o Options) *bolt.Options {
 	b := &bolt.Options{
 		Timeout:         o.LockTimeout,
 		NoFreelistSync:  true,
 		FreelistType:    bolt.FreelistMapType,
 		InitialMmapSize: o.InitialMmapSize,
 		NoSync:          o.NoSync,
-		ReadOnly:        readOnly,
 	}
 	if b.Timeout == 0 {
 		b.Timeout = time.Second
