@@ -31,7 +31,7 @@ image: build ## build the container image "sallyport"
 
 test: ## run every test, with the race detector where a C compiler is found
 	@$(if $(RACE),,echo 'make test: no C compiler, so the race detector is off')
-	$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout $(TIMEOUT) ./...
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
 
 bench: ## measure, side by side with other servers where they are installed
 	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/bench
