@@ -34,7 +34,7 @@ type server struct {
 
 // howToInstall is what a report says of a binary that is not there.
 var howToInstall = map[string]string{
-	"minio":     "go install github.com/minio/minio@latest",
+	"minio":     "make minio",
 	"versitygw": "go install github.com/versity/versitygw/cmd/versitygw@latest",
 }
 

@@ -197,7 +197,7 @@ func minioBinary(t *testing.T) string {
 		path = filepath.Join(filepath.SplitList(strings.TrimSpace(string(gopath)))[0], "bin", "minio")
 	}
 	if _, err := os.Stat(path); err != nil {
-		need(t, "no minio binary; get one with: CGO_ENABLED=0 go install github.com/minio/minio@latest")
+		need(t, "no minio binary; get one with: make minio")
 	}
 	return path
 }

@@ -65,7 +65,7 @@ func findMinIO(tb testing.TB) string {
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	const missing = "no minio binary; get one with: go install github.com/minio/minio@latest"
+	const missing = "no minio binary; get one with: make minio"
 	if os.Getenv("SALLYPORT_TEST_REQUIRE") == "all" {
 		tb.Fatal(missing)
 	}
