@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,14 +120,18 @@ func TestListFollowsPages(t *testing.T) {
 
 // bytesServer is the S3 port's side of one session, and its reissue call.
 type bytesServer struct {
-	t        *testing.T
-	refuse   []int // statuses of the first PUTs; 0 stores and drops the answer
+	t      *testing.T
+	refuse []int // statuses of the first PUTs; 0 stores and drops the answer
+
+	mu       sync.Mutex // protects the fields below: each connection has its goroutine
 	puts     int
 	stored   []byte
 	reissued int
 }
 
 func (s *bytesServer) handle(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if r.Method == http.MethodPost {
 		s.reissued++
 		if s.stored != nil {
@@ -181,6 +186,8 @@ func TestPut(t *testing.T) {
 			upload := client.Upload{UploadID: "upl_1", PutURL: server.URL + "/put", Headers: map[string]string{"X-Said": "yes"}}
 			var last int64
 			got, err := c.Put(context.Background(), upload, bytes.NewReader(data), int64(len(data)), func(n int64) { last = n })
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if s.puts != test.puts || s.reissued != test.reissued {
 				t.Errorf("%d PUTs and %d fresh URLs", s.puts, s.reissued)
 			}
@@ -202,6 +209,8 @@ func TestPutOfNothing(t *testing.T) {
 	c, server := start(t, s.handle)
 	upload := client.Upload{PutURL: server.URL + "/put", Headers: map[string]string{"X-Said": "yes"}}
 	sum, err := c.Put(context.Background(), upload, strings.NewReader(""), 0, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil || sum != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" || s.puts != 1 {
 		t.Errorf("digest %s, %v, %d PUTs", sum, err, s.puts)
 	}
@@ -210,10 +219,14 @@ func TestPutOfNothing(t *testing.T) {
 func TestPutOfAFileThatShrank(t *testing.T) {
 	s := &bytesServer{t: t}
 	c, server := start(t, func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
 		s.puts++
+		s.mu.Unlock()
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
 	_, err := c.Put(context.Background(), client.Upload{PutURL: server.URL}, strings.NewReader("abc"), 10, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err == nil || s.puts > 1 || s.reissued != 0 {
 		t.Errorf("error %v after %d PUTs, %d fresh URLs", err, s.puts, s.reissued)
 	}
