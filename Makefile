@@ -35,6 +35,20 @@ test: missing ## run every test, with the race detector where a C compiler is fo
 	@$(if $(RACE),,echo 'make test: no C compiler, so the race detector is off')
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
 
+missing:
+	@has() { command -v "$$1" >/dev/null || test -x "$$($(GO) env GOPATH)/bin/$$1"; }; \
+	has minio || echo 'make test: MinIO is missing, what needs it skips: make minio'; \
+	docker info >/dev/null 2>&1 || echo 'make test: no Docker daemon, what needs it skips: apt-get install docker.io, and start dockerd'; \
+	aws --version 2>/dev/null | grep -q '^aws-cli/2' || /usr/bin/aws --version 2>/dev/null | grep -q '^aws-cli/2' || \
+		echo 'make test: aws version 2 is missing, what needs it skips: apt-get install awscli'; \
+	has curl || echo 'make test: curl is missing, what needs it skips: apt-get install curl'; \
+	has node || echo 'make test: node is missing, what needs it skips: apt-get install nodejs'
+
+minio: ## install MinIO, which tests and benchmarks talk to (some minutes)
+	@bin=$$(command -v minio || echo "$$($(GO) env GOPATH)/bin/minio"); \
+		$(GO) version -m "$$bin" 2>/dev/null | grep -q '$(MINIO)' || \
+		CGO_ENABLED=0 $(GO) install github.com/minio/minio@$(MINIO)
+
 bench: ## measure, side by side with other servers where they are installed
 	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/bench
 
