@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/cmd/sallyport/client"
 	"sallyport/registry/blob/blobtest"
@@ -15,16 +16,13 @@ import (
 // then dies and comes back.
 func TestOnMinIO(t *testing.T) {
 	minio := blobtest.StartMinIO(t)
-	bucket := filepath.Join(minio.RawDir, "sallyport")
-	if err := os.Mkdir(bucket, 0o700); err != nil { // how MinIO itself makes one
-		t.Fatal(err)
-	}
 	data := filepath.Join(t.TempDir(), "data")
 	env := []string{
 		"SALLYPORT_BACKEND_KIND=s3", "SALLYPORT_BACKEND_S3_ENDPOINT=" + minio.Endpoint, "SALLYPORT_BACKEND_S3_BUCKET=sallyport",
 		"SALLYPORT_BACKEND_S3_ACCESS_KEY=" + minio.AccessKey, "SALLYPORT_BACKEND_S3_SECRET_KEY=" + minio.SecretKey,
 	}
 	s := serve(t, data, env)
+	waitForFolder(t, filepath.Join(minio.RawDir, "sallyport")) // the bucket, which nobody made before
 	for _, size := range []int{0, 1, 5<<20 + 1} {
 		path, want := randomFile(t, "a.bin", size)
 		var object client.Object
@@ -63,5 +61,23 @@ func TestOnMinIO(t *testing.T) {
 	wrong := append(env[:2:2], "SALLYPORT_BACKEND_S3_BUCKET=absent", env[3], env[4])
 	if r := sallyport(t, wrong, doctor...); r.code != 1 || !strings.Contains(r.stdout, "fail  backend") {
 		t.Errorf("doctor with a bucket that is not there: %+v", r)
+	}
+}
+
+// waitForFolder returns when a folder is there.
+func waitForFolder(t *testing.T, folder string) {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(childTime)
+	for {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("%s is not there after %s", filepath.Base(folder), childTime)
+		}
 	}
 }

@@ -42,6 +42,7 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
+	s.background.Go(func() { s.ensureBucket(background) })
 	s.background.Go(func() {
 		// What an earlier process left. Clients need not wait for it, and a
 		// backend that is down must not keep the server from starting.
@@ -53,6 +54,39 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 	s.background.Go(func() { worker.Run(background) })
 	s.warn()
 	return nil
+}
+
+// bucketEvery is how long to wait for a backend between two tries to make its
+// bucket.
+const bucketEvery = 3 * time.Second
+
+// ensureBucket makes the backend's bucket if there is none, as soon as the
+// backend answers: it may be started after us. Whoever may not make it is told
+// once; readiness tells the rest.
+func (s *service) ensureBucket(ctx context.Context) {
+	backend, ok := s.node.blobs.(interface {
+		EnsureBucket(context.Context) error
+	})
+	if !ok {
+		return
+	}
+	again := time.NewTicker(bucketEvery)
+	defer again.Stop()
+	for told := false; ; {
+		err := backend.EnsureBucket(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !told {
+			told = true
+			s.log.Warn("the backend's bucket cannot be used yet; trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
 }
 
 func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {

@@ -93,8 +93,9 @@ type Config struct {
 	BackendKind string `key:"backend.kind"`
 	// URL of the S3 service behind Sallyport, e.g. http://minio:9000.
 	BackendS3Endpoint string `key:"backend.s3_endpoint"`
-	// Bucket that holds the objects. It must exist, be private, have neither
-	// versioning nor expiry rules, and belong to this server alone.
+	// Bucket that holds the objects, made at the start if there is none. It must be
+	// private, have neither versioning nor expiry rules, and belong to this server
+	// alone.
 	BackendS3Bucket string `key:"backend.s3_bucket"`
 	// Region of that bucket.
 	BackendS3Region string `key:"backend.s3_region"`

@@ -28,7 +28,7 @@ var help = map[string]string{
 	"ops.addr":               "Address of the operators' port (health and metrics), host:port. It asks for no credential, so keep it private. Port 0 picks a free one.",
 	"backend.kind":           "Where objects are kept: disk (in the data directory) or s3.",
 	"backend.s3_endpoint":    "URL of the S3 service behind Sallyport, e.g. http://minio:9000.",
-	"backend.s3_bucket":      "Bucket that holds the objects. It must exist, be private, have neither versioning nor expiry rules, and belong to this server alone.",
+	"backend.s3_bucket":      "Bucket that holds the objects, made at the start if there is none. It must be private, have neither versioning nor expiry rules, and belong to this server alone.",
 	"backend.s3_region":      "Region of that bucket.",
 	"backend.s3_access_key":  "Access key for that bucket.",
 	"backend.s3_secret_key":  "Secret key for that bucket.",
