@@ -6,6 +6,8 @@
 //
 //	go test -tags bench -count 1 -v -run TestBench/disk ./cmd/sallyport/bench
 //
+// The ledger of ten million objects takes most of an hour of it.
+//
 // Servers are real processes on the loopback. They take turns in short rounds,
 // and a ratio is the median of the ratios within each round, so that whatever
 // else slows the machine slows all of them. Processor time is that of the
@@ -15,7 +17,7 @@
 // image on a loop device and in a mount namespace that ends with the run. Without
 // that right the temporary directory has to do, and the report says so.
 //
-//	SALLYPORT_BENCH_OBJECTS  objects in the ledger of TestBench/ledger (1000000)
+//	SALLYPORT_BENCH_OBJECTS  objects in the ledgers of TestBench/ledger (1000000,10000000)
 //	SALLYPORT_BENCH_BODY     bytes per client in TestBench/memory (1073741824)
 //	SALLYPORT_BENCH_ROUNDS   rounds per row (5)
 //	SALLYPORT_BENCH_ROWS     which rows of objects, a regular expression: "^GET 4 KiB"

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,10 +32,25 @@ const (
 	ledgerProfile registry.BucketName = "default"
 )
 
-// benchLedger fills a ledger through its own verbs, without flushes, opens it
-// again as a server would, and measures what the hot paths ask of it.
+// benchLedger fills ledgers of several sizes through their own verbs, without
+// flushes, opens each again as a server would, and measures what the hot paths
+// ask of it.
 func benchLedger(t *testing.T, b *bench) {
-	objects := number(t, "SALLYPORT_BENCH_OBJECTS", 1_000_000)
+	sizes := os.Getenv("SALLYPORT_BENCH_OBJECTS")
+	if sizes == "" {
+		sizes = "1000000,10000000"
+	}
+	for size := range strings.SplitSeq(sizes, ",") {
+		objects, err := strconv.ParseInt(size, 10, 64)
+		if err != nil || objects < 1 {
+			t.Fatalf("SALLYPORT_BENCH_OBJECTS: %q is no number of objects", size)
+		}
+		t.Run(size, func(t *testing.T) { benchLedgerOf(t, b, objects) })
+		b.vol.trim()
+	}
+}
+
+func benchLedgerOf(t *testing.T, b *bench, objects int64) {
 	path := filepath.Join(b.vol.folder(t, "ledger"), "ledger.db")
 	b.report.title(fmt.Sprintf("Ledger of %d objects", objects), "                                     calls at once        op/s        p50        p99  process CPU/op")
 	began := time.Now()
