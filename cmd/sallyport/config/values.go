@@ -26,7 +26,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	number, unit := string(text), int64(1)
 	for _, u := range sizeUnits {
 		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
-			number, unit = strings.TrimSpace(rest), u.bytes
+			number, unit = strings.TrimRight(rest, " "), u.bytes
 			break
 		}
 	}
