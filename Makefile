@@ -52,8 +52,9 @@ minio: ## install MinIO, which tests and benchmarks talk to (some minutes)
 bench: ## measure, side by side with other servers where they are installed
 	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/bench
 
-soak: ## run the long tests
+soak: ## run the long tests, and fuzz each parser for a minute
 	$(GO) test -tags soak -count 1 -timeout 120m ./...
+	$(MAKE) fuzz FUZZTIME=60s
 
 lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is reachable
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

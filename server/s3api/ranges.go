@@ -27,7 +27,7 @@ func (r *request) span(size int64, etag string, modified time.Time) (span, error
 	if !ok || strings.Contains(spec, ",") {
 		return whole, nil
 	}
-	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	first, last, ok := strings.Cut(strings.Trim(spec, " \t"), "-")
 	if !ok {
 		return whole, nil
 	}
