@@ -90,7 +90,7 @@ func BenchmarkPutObject(b *testing.B) {
 				if err == nil {
 					_, err = h.PutObject(context.Background(), h.amy, registry.NewObject{
 						Intent: i, Bucket: direct, Key: fmt.Sprintf("%x", next.Add(1)*0x9e3779b97f4a7c15),
-						ContentType: "text/plain", Stored: stored("x"), Verdict: clean,
+						Kept: registry.Kept{ContentType: "text/plain"}, Stored: stored("x"), Verdict: clean,
 					})
 				}
 				if err != nil {

@@ -59,7 +59,8 @@
 //	token_list            tenant 0 token id                → SHA-256 of the token
 //	url_keys              URL key id                       → tenant, generation, sealed secret
 //	url_key_list          tenant 0 generation              → URL key id; the last one signs
-//	buckets               tenant 0 bucket                  → Bucket
+//	buckets               tenant 0 bucket                  → Bucket *
+//	bucket_documents      tenant 0 bucket 0 kind           → CORS rules, lifecycle rules, tags
 //
 //	uploads               tenant 0 upload                  → Upload *
 //	uploads_by_principal  tenant 0 principal 0 upload      → ""
@@ -72,7 +73,16 @@
 //	object_states         tenant 0 state 0 object          → bucket; not published, not deleted
 //	names                 tenant 0 bucket 0 S3 key         → seq, time, size, object, ETag (names.go)
 //	names_pending         tenant 0 bucket 0 S3 key 0 seq   → state, object: accepted, not visible
+//	versions              tenant 0 bucket 0 key^ 0 ~seq    → published versions of versioned keys, newest first (versions.go)
+//	object_parts          tenant 0 object                  → what parts it was uploaded in *
 //	timeline              tenant 0 object 0 audit seq      → ""
+//
+//	multiparts            tenant 0 multipart               → Multipart *
+//	multipart_names       tenant 0 bucket 0 key^ 0 id      → "": not completed
+//	multiparts_done       time tenant 0 multipart          → "": completed, kept for repetitions
+//	parts                 tenant 0 upload or multipart 0 n → Part *
+//	used_urls             tenant 0 hash of signature       → end: a presigned PUT that was used
+//	used_url_age          end tenant 0 hash                → ""
 //
 //	scan_due              due tenant 0 object              → "": waits for a worker
 //	scan_claims           lease end tenant 0 object        → epoch: a worker has it
@@ -80,6 +90,7 @@
 //
 //	intents               epoch blob key                   → "": bytes may be written under it
 //	garbage               seq                              → blob key: bytes to delete
+//	references            blob key 0 object                → how often that object refers to a shared blob (refs.go)
 //
 // and those of the audit log, drawn in audit.go. uploads_by_principal,
 // upload_expiry, object_states, names, names_pending, scan_due, scan_claims and
@@ -91,8 +102,11 @@
 // what only a client's repetition would ask for: idempotency after a day, and
 // grants a day after they expired, except each upload's latest.
 //
-// A blob has one reference as long as nothing copies: its extent in one object,
-// and discard is where that ends.
+// key^ is an S3 key with its zero bytes escaped, ~seq a number's complement, so
+// that keys stand in their order and the newest version of one first.
+//
+// A blob is garbage in the transaction that drops its last reference. Most blobs
+// have one all their life, which their key tells; only shared ones have rows.
 //
 // Whoever changes the schema adds a line to migrations and redraws this.
 package registry

@@ -25,6 +25,24 @@ var (
 	ErrNotPublished     = errors.New("object is not published")
 	ErrHeld             = errors.New("object is held for review")
 
+	// ErrLocked: retention or a legal hold forbids it.
+	ErrLocked = errors.New("object is locked")
+	// ErrMarker: what was asked for is a delete marker; see MarkerError.
+	ErrMarker = errors.New("the version is a delete marker")
+	// ErrNoUpload: there is no such multipart upload (any more).
+	ErrNoUpload = errors.New("no such multipart upload")
+	// ErrPart: a part is missing or not the one that was stored; ErrPartOrder,
+	// ErrPartTooSmall: what is wrong with the list of a completion.
+	ErrPart         = errors.New("part is missing or another one")
+	ErrPartOrder    = errors.New("parts are not in order")
+	ErrPartTooSmall = errors.New("a part but the last is too small")
+	// ErrPartConflict: the part was registered as another one.
+	ErrPartConflict = errors.New("part is registered differently")
+	// ErrURLUsed: the presigned URL worked once, and its bucket allows no more.
+	ErrURLUsed = errors.New("presigned url was used")
+	// ErrNotConfigured: the bucket has no such configuration.
+	ErrNotConfigured = errors.New("not configured")
+
 	ErrGrantRevoked    = errors.New("url was revoked") // also: was never issued
 	ErrGrantSuperseded = errors.New("url was replaced by a later one")
 	ErrGrantExpired    = errors.New("url has expired")

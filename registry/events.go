@@ -38,6 +38,15 @@ const (
 	EventObjectReviewed    EventType = "object.reviewed"
 	EventObjectDeleted     EventType = "object.deleted"
 
+	EventObjectMarked         EventType = "object.marked" // a delete marker was put on its key
+	EventObjectCopied         EventType = "object.copied" // a write made of another object's bytes
+	EventObjectTagged         EventType = "object.tagged" // its tags changed
+	EventObjectLocked         EventType = "object.locked" // its retention or legal hold changed
+	EventMultipartCreated     EventType = "multipart.created"
+	EventMultipartAborted     EventType = "multipart.aborted"
+	EventUploadPartReceived   EventType = "upload.part_received"
+	EventUploadPartRegistered EventType = "upload.part_registered"
+
 	EventURLIssued  EventType = "url.issued" // a GET URL
 	EventURLRevoked EventType = "url.revoked"
 
@@ -51,9 +60,11 @@ const (
 	EventTenantResumed    EventType = "tenant.resumed"
 	EventURLKeyRotated    EventType = "urlkey.rotated"
 
-	EventBucketCreated  EventType = "bucket.created"
-	EventBucketDeleted  EventType = "bucket.deleted"
-	EventProfileChanged EventType = "profile.changed"
+	EventBucketCreated    EventType = "bucket.created"
+	EventBucketDeleted    EventType = "bucket.deleted"
+	EventBucketConfigured EventType = "bucket.configured" // versioning, lock, CORS, lifecycle or tags; Subject says which
+	EventTenantChanged    EventType = "tenant.changed"
+	EventProfileChanged   EventType = "profile.changed"
 
 	EventAccessBlock EventType = "access.block" // commits to one stored block of access records
 	EventAccessGap   EventType = "access.gap"   // access records were or may have been lost
@@ -66,10 +77,12 @@ var EventTypes = []EventType{
 	EventUploadFinalized, EventUploadAborted, EventUploadExpired,
 	EventObjectPut, EventObjectQuarantined, EventObjectScanning, EventObjectScanRetried, EventObjectVerdict,
 	EventObjectPublished, EventObjectRejected, EventObjectHeld, EventObjectReviewed, EventObjectDeleted,
+	EventObjectMarked, EventObjectCopied, EventObjectTagged, EventObjectLocked,
+	EventMultipartCreated, EventMultipartAborted, EventUploadPartReceived, EventUploadPartRegistered,
 	EventURLIssued, EventURLRevoked,
 	EventKeyCreated, EventKeyRevoked, EventTokenCreated, EventTokenRevoked, EventPrincipalRevoked,
 	EventTenantCreated, EventTenantSuspended, EventTenantResumed, EventURLKeyRotated,
-	EventBucketCreated, EventBucketDeleted, EventProfileChanged,
+	EventBucketCreated, EventBucketDeleted, EventBucketConfigured, EventProfileChanged, EventTenantChanged,
 	EventAccessBlock, EventAccessGap,
 }
 

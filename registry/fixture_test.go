@@ -239,7 +239,7 @@ func (h *house) tryPut(bucket registry.BucketName, key, content string, c regist
 	i, err := h.ReserveBlob(h.ctx(), h.amy.Tenant)
 	h.must(err)
 	n := registry.NewObject{
-		Intent: i, Bucket: bucket, Key: key, ContentType: "text/plain", Detected: "text/plain",
+		Intent: i, Bucket: bucket, Key: key, Kept: registry.Kept{ContentType: "text/plain"}, Detected: "text/plain",
 		Stored: stored(content), Conditions: c,
 	}
 	if bucket == direct {

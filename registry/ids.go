@@ -11,12 +11,13 @@ import (
 
 // Lengths and prefixes of the ids the ledger makes.
 const (
-	prefixUpload = "upl_"
-	prefixObject = "obj_"
-	prefixGrant  = "g_"
-	prefixToken  = "tok_"
-	prefixURLKey = "SPU"
-	prefixAccess = "SP"
+	prefixUpload    = "upl_"
+	prefixObject    = "obj_"
+	prefixMultipart = "mpu_"
+	prefixGrant     = "g_"
+	prefixToken     = "tok_"
+	prefixURLKey    = "SPU"
+	prefixAccess    = "SP"
 
 	accessKeyTail  = 18 // of A-Z0-9 behind "SP"
 	accessAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -22,6 +22,7 @@ func (u *Upload) fields(c *codec) {
 	c.time(&u.LeaseUntil)
 	text(c, &u.Staging)
 	maybe(c, &u.Stored, func(s *Stored) { s.fields(c) })
+	whole(c, &u.PartSize)
 }
 
 func (s *Stored) fields(c *codec) {
@@ -51,17 +52,73 @@ func (o *Object) fields(c *codec) {
 	c.dict(&o.Checksums)
 	c.dict(&o.Metadata)
 	c.dict(&o.Headers)
-	list(c, &o.Extents, func(x *Extent) {
-		text(c, &x.Blob)
-		whole(c, &x.Offset)
-		whole(c, &x.Length)
-	})
+	list(c, &o.Extents, func(x *Extent) { x.fields(c) })
 	maybe(c, &o.Verdict, func(v *Verdict) { v.fields(c) })
 	list(c, &o.Targets, func(k *BlobKey) { text(c, k) })
 	c.time(&o.CreatedAt)
 	c.time(&o.ModifiedAt)
 	c.time(&o.PublishedAt)
 	maybe(c, &o.Scan, func(s *ScanTurn) { s.fields(c) })
+	c.bool(&o.Versioned)
+	c.bool(&o.Noncurrent)
+	c.bool(&o.Marker)
+	c.dict(&o.Tags)
+	maybe(c, &o.Retention, func(r *Retention) { r.fields(c) })
+	c.bool(&o.LegalHold)
+	text(c, &o.ChecksumType)
+	whole(c, &o.PartCount)
+	text(c, &o.StorageClass)
+}
+
+func (r *Retention) fields(c *codec) {
+	text(c, &r.Mode)
+	c.time(&r.Until)
+}
+
+func (p *Part) fields(c *codec) {
+	whole(c, &p.Number)
+	whole(c, &p.Size)
+	text(c, &p.ETag)
+	text(c, &p.SHA256)
+	c.dict(&p.Checksums)
+	list(c, &p.Extents, func(x *Extent) { x.fields(c) })
+	c.time(&p.StoredAt)
+	c.uint(&p.Attempt)
+	c.uint(&p.Epoch)
+	c.time(&p.LeaseUntil)
+	text(c, &p.Staging)
+	text(c, &p.Grant)
+	c.bool(&p.Registered)
+}
+
+func (x *Extent) fields(c *codec) {
+	text(c, &x.Blob)
+	whole(c, &x.Offset)
+	whole(c, &x.Length)
+}
+
+func (m *Multipart) fields(c *codec) {
+	text(c, &m.ID)
+	text(c, &m.Tenant)
+	text(c, &m.Principal)
+	text(c, &m.Bucket)
+	text(c, &m.Key)
+	m.Kept.fields(c)
+	text(c, &m.ChecksumAlgorithm)
+	text(c, &m.ChecksumType)
+	c.time(&m.CreatedAt)
+	c.time(&m.CompletedAt)
+	text(c, &m.ETag)
+}
+
+func (k *Kept) fields(c *codec) {
+	text(c, &k.ContentType)
+	c.dict(&k.Metadata)
+	c.dict(&k.Headers)
+	c.dict(&k.Tags)
+	maybe(c, &k.Retention, func(r *Retention) { r.fields(c) })
+	c.bool(&k.LegalHold)
+	text(c, &k.StorageClass)
 }
 
 func (v *Verdict) fields(c *codec) {
@@ -97,6 +154,7 @@ func (g *Grant) fields(c *codec) {
 	c.time(&g.IssuedAt)
 	c.time(&g.ExpiresAt)
 	c.bool(&g.Revoked)
+	whole(c, &g.Part)
 }
 
 func (k *keyRow) fields(c *codec) {

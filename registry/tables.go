@@ -24,6 +24,7 @@ const (
 	tURLKeys    kv.Table = "url_keys"
 	tURLKeyList kv.Table = "url_key_list"
 	tBuckets    kv.Table = "buckets"
+	tBucketDocs kv.Table = "bucket_documents"
 
 	tUploads        kv.Table = "uploads"
 	tUploadsBy      kv.Table = "uploads_by_principal"
@@ -36,30 +37,43 @@ const (
 	tObjectStates kv.Table = "object_states"
 	tNames        kv.Table = "names"
 	tPendingNames kv.Table = "names_pending"
+	tVersions     kv.Table = "versions"
+	tObjectParts  kv.Table = "object_parts"
 	tTimeline     kv.Table = "timeline"
+
+	tMultiparts     kv.Table = "multiparts"
+	tMultipartNames kv.Table = "multipart_names"
+	tMultipartsDone kv.Table = "multiparts_done"
+	tParts          kv.Table = "parts"
+
+	tUsedURLs   kv.Table = "used_urls"
+	tUsedURLAge kv.Table = "used_url_age"
 
 	tScanDue    kv.Table = "scan_due"
 	tScanClaims kv.Table = "scan_claims"
 	tPromoting  kv.Table = "promoting"
 
-	tIntents kv.Table = "intents"
-	tGarbage kv.Table = "garbage"
+	tIntents    kv.Table = "intents"
+	tGarbage    kv.Table = "garbage"
+	tReferences kv.Table = "references"
 )
 
 // ledgerTables are the tables of the ledger itself; the audit log adds its
 // own.
 var ledgerTables = []kv.Table{
 	tMeta,
-	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets,
+	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotency, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tNames, tPendingNames, tTimeline,
-	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage,
+	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tTimeline,
+	tMultiparts, tMultipartNames, tMultipartsDone, tParts, tUsedURLs, tUsedURLAge,
+	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage, tReferences,
 }
 
 // ledgerAppendTables are those whose keys grow, at least within a tenant.
 var ledgerAppendTables = []kv.Table{
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tTimeline, tScanDue, tIntents, tGarbage,
+	tObjects, tObjectStates, tObjectParts, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
+	tScanDue, tIntents, tGarbage, tReferences,
 }
 
 // Keys of the meta table.

@@ -3,6 +3,7 @@ package registry
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type (
 	AccessKeyID string
 	// TokenID names a bearer token without being it.
 	TokenID string
+	// MultipartID is mpu_<ULID>: an S3 multipart upload. The ULID is that of the
+	// object it becomes.
+	MultipartID string
 )
 
 // BlobKey is the name of bytes in the store behind Sallyport. It is internal:
@@ -88,6 +92,9 @@ type Tenant struct {
 	PathHash  string     `json:"path_hash"` // keyed hash that stands for the tenant in blob keys
 	Suspended bool       `json:"suspended,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
+	// PresignMaxTTL is the longest lifetime of URLs that SDKs sign with its
+	// keys; 0 is the server's.
+	PresignMaxTTL time.Duration `json:"presign_max_ttl,omitempty"`
 }
 
 // AccessKey is a SigV4 credential without its secret.
@@ -138,6 +145,50 @@ type Bucket struct {
 	CORSOrigins  []string      `json:"cors_origins,omitempty"`
 	CreatedAt    time.Time     `json:"created_at"`
 	Listed       bool          `json:"listed"` // the profile "default" is listed once it holds an object
+
+	Versioning Versioning `json:"versioning,omitempty"`
+	// Lock says that its objects can be locked, which cannot be taken back and
+	// needs versioning, and how new ones are by default.
+	Lock *BucketLock `json:"lock,omitempty"`
+	// SingleUse makes every presigned PUT work once, whoever signed it.
+	SingleUse bool `json:"single_use,omitempty"`
+	// PresignMaxTTL is the longest lifetime of URLs that SDKs sign for it; 0 is
+	// the tenant's. The shorter of the two counts.
+	PresignMaxTTL time.Duration `json:"presign_max_ttl,omitempty"`
+}
+
+// Versioning is what a bucket does with what a write or a delete replaces; see
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html.
+type Versioning string
+
+// Once versioning was enabled it can only be suspended.
+const (
+	VersioningOff       Versioning = ""
+	VersioningEnabled   Versioning = "Enabled"
+	VersioningSuspended Versioning = "Suspended"
+)
+
+// LockMode is how strict a retention is; see
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
+type LockMode string
+
+const (
+	LockGovernance LockMode = "GOVERNANCE" // an administrator can bypass it by saying so
+	LockCompliance LockMode = "COMPLIANCE" // nobody can, nor shorten it
+)
+
+// BucketLock is a bucket's object-lock configuration. Without a Mode new objects
+// are not locked by default; else for Days or Years, one of which is 0.
+type BucketLock struct {
+	Mode  LockMode `json:"mode,omitempty"`
+	Days  int      `json:"days,omitempty"`
+	Years int      `json:"years,omitempty"`
+}
+
+// Retention keeps one version from being deleted until a moment.
+type Retention struct {
+	Mode  LockMode
+	Until time.Time
 }
 
 // UploadState is a session's place in its life; see states.go for the table.
@@ -188,6 +239,19 @@ type Upload struct {
 	Staging    BlobKey // of the running or the successful attempt
 
 	Stored *Stored // set by CompletePut
+
+	// PartSize is the size of each part but the last, in bytes, and 0 for a
+	// session of one PUT. Each part has a turn of its own (see Part); Epoch and
+	// LeaseUntil are those of the part whose lease ends last.
+	PartSize int64
+}
+
+// PartCount is how many parts the session has; 0 if it is one of a single PUT.
+func (u *Upload) PartCount() int {
+	if u.PartSize == 0 {
+		return 0
+	}
+	return int((u.Size + u.PartSize - 1) / u.PartSize)
 }
 
 // Stored is what was counted and hashed while bytes were received.
@@ -261,7 +325,48 @@ type Object struct {
 	ModifiedAt   time.Time // S3 Last-Modified
 	PublishedAt  time.Time
 	Scan         *ScanTurn // its place in the scan queue, while it has one
+
+	// Versioned objects have a version id of their own; the others are the null
+	// version of their key.
+	Versioned bool
+	// Noncurrent: published, and a later version (or delete marker) of its key
+	// is, too. Only buckets with versioning have such.
+	Noncurrent bool
+	// Marker: a delete marker. It has no bytes and no metadata.
+	Marker       bool
+	Tags         map[string]string
+	Retention    *Retention
+	LegalHold    bool
+	ChecksumType ChecksumType // of Checksums
+	// PartCount is how many parts it was uploaded in; 0 for a single PUT. What
+	// they were is a row of its own, see ObjectParts.
+	PartCount int
+	// StorageClass is what the client asked for and is told again; "" is
+	// STANDARD. It has no effect.
+	StorageClass string
 }
+
+// VersionID is what S3 calls this version of its key: "null", or the id that the
+// object has in Sallyport, without its prefix.
+func (o *Object) VersionID() string {
+	if !o.Versioned {
+		return NullVersion
+	}
+	return strings.TrimPrefix(string(o.ID), prefixObject)
+}
+
+// NullVersion is the version id of what was written while versioning was off or
+// suspended.
+const NullVersion = "null"
+
+// ChecksumType says what the checksum of an object in parts is of; see
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
+type ChecksumType string
+
+const (
+	FullObject ChecksumType = "FULL_OBJECT" // of the bytes; what "" means, too
+	Composite  ChecksumType = "COMPOSITE"   // of the parts' checksums; ends in "-N"
+)
 
 // ScanTurn is an object's place in the scan queue. A settlement counts only
 // if the row still carries the claim's number and epoch.
@@ -301,6 +406,7 @@ type Grant struct {
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 	Revoked     bool
+	Part        int // of a session in parts, from 1; 0 if it is for the whole
 }
 
 // Page asks for one page of a list, newest first unless the verb says

@@ -7,16 +7,15 @@ import (
 
 // NewObject is an S3 write whose bytes are durable under Intent's key.
 type NewObject struct {
-	Intent      Intent
-	Bucket      BucketName
-	Key         string
-	ContentType string
-	Detected    string
-	Filename    string
-	Stored      Stored
-	Metadata    map[string]string
-	Headers     map[string]string
-	Conditions  Conditions
+	Intent Intent
+	Bucket BucketName
+	Key    string
+	Kept
+	Detected   string
+	Filename   string
+	Stored     Stored
+	Conditions Conditions
+	OneUse     OneUse
 	// Verdict is what inspection said before the answer, if it was asked. A
 	// direct bucket shows nothing without a clean one.
 	Verdict Verdict
@@ -48,7 +47,7 @@ func (l *Ledger) PutObject(ctx context.Context, by Actor, n NewObject) (Object, 
 		if err := t.settle(n.Intent.Epoch, n.Intent.Key); err != nil {
 			return err
 		}
-		o, err = t.putObject(by, n, b.Intake)
+		o, err = t.putObject(by, &b, n)
 		return err
 	})
 	if err != nil {
@@ -57,29 +56,39 @@ func (l *Ledger) PutObject(ctx context.Context, by Actor, n NewObject) (Object, 
 	return o, nil
 }
 
-func (t *txn) putObject(by Actor, n NewObject, intake Intake) (Object, error) {
+func (t *txn) putObject(by Actor, b *Bucket, n NewObject) (Object, error) {
+	o := Object{
+		ID: n.Intent.Object, Filename: n.Filename, DetectedType: n.Detected, Key: n.Key,
+		Size: n.Stored.Size, SHA256: n.Stored.SHA256, ETag: n.Stored.MD5, Checksums: n.Stored.Checksums,
+		Extents: []Extent{{Blob: n.Intent.Key, Length: n.Stored.Size}},
+	}
+	o.keep(n.Kept)
+	return o, t.accept(by, b, &o, t.event(EventObjectPut, by), n.Verdict)
+}
+
+// keep takes over what a write says besides its bytes.
+func (o *Object) keep(k Kept) {
+	o.ContentType, o.Metadata, o.Headers, o.Tags = k.ContentType, k.Metadata, k.Headers, k.Tags
+	o.Retention, o.LegalHold, o.StorageClass = k.Retention, k.LegalHold, k.StorageClass
+}
+
+// accept gives a new object with its id, key, bytes and what it keeps its place in
+// the history of the key, in the tenant of by. A direct bucket publishes it at once
+// if its verdict is clean; else its inspection is queued.
+func (t *txn) accept(by Actor, b *Bucket, o *Object, ev *Event, v Verdict) error {
 	seq, err := t.nextSeq()
 	if err != nil {
-		return Object{}, err
+		return err
 	}
-	o := Object{
-		ID: n.Intent.Object, Tenant: by.Tenant, Principal: by.Principal, Bucket: n.Bucket, Key: n.Key, Seq: seq,
-		Filename: n.Filename, ContentType: n.ContentType, DetectedType: n.Detected,
-		Size: n.Stored.Size, SHA256: n.Stored.SHA256, ETag: n.Stored.MD5, Checksums: n.Stored.Checksums,
-		Metadata: n.Metadata, Headers: n.Headers,
-		Extents:   []Extent{{Blob: n.Intent.Key, Length: n.Stored.Size}},
-		CreatedAt: t.now, ModifiedAt: t.now,
-	}
-	ev := t.event(EventObjectPut, by)
+	o.Tenant, o.Principal, o.Bucket, o.Seq = by.Tenant, by.Principal, b.Name, seq
+	o.CreatedAt, o.ModifiedAt = t.now, t.now
 	ev.Size, ev.SHA256, ev.DetectedType = &o.Size, o.SHA256, o.DetectedType
-	if intake != IntakeDirect || n.Verdict.Result != VerdictClean {
-		return o, t.apply(objectIntake, &o, ev, func() { o.Scan = &ScanTurn{Due: t.now} })
+	if b.Intake != IntakeDirect || v.Result != VerdictClean {
+		return t.apply(objectIntake, o, ev, func() { o.Scan = &ScanTurn{Due: t.now} })
 	}
-	ev.Result, ev.Engines = n.Verdict.Result, n.Verdict.Engines
+	ev.Result, ev.Engines = v.Result, v.Engines
 	if err := t.supersede(by, o.Tenant, o.Bucket, o.Key, seq, reasonSuperseded); err != nil {
-		return Object{}, err
+		return err
 	}
-	return o, t.apply(objectPut, &o, ev, func() {
-		o.Verdict, o.PublishedAt = &n.Verdict, t.now
-	})
+	return t.apply(objectPut, o, ev, func() { o.Verdict, o.PublishedAt = &v, t.now })
 }

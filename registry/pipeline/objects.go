@@ -16,9 +16,9 @@ type ObjectRequest struct {
 	Bucket     registry.BucketName
 	Key        string
 	Declared   Declared
-	Metadata   map[string]string // x-amz-meta-*, lower case without the prefix
-	Headers    map[string]string // see registry.Object
+	Kept       registry.Kept // but for the content type, which is Declared's
 	Conditions registry.Conditions
+	OneUse     registry.OneUse
 }
 
 // ObjectTicket admits one object's body. It is made from headers alone and has
@@ -62,6 +62,7 @@ func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req Ob
 	if err := p.limits.Object(bucket, req.Declared.ContentType, req.Declared.Length); err != nil {
 		return nil, err
 	}
+	req.Kept.ContentType = req.Declared.ContentType
 	want, err := req.Declared.parse()
 	if err != nil {
 		return nil, err
@@ -156,8 +157,7 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake) (registry.NewObject, error) {
 	n := registry.NewObject{
 		Intent: intent, Bucket: t.req.Bucket, Key: t.req.Key,
-		ContentType: t.req.Declared.ContentType, Stored: in.stored(),
-		Metadata: t.req.Metadata, Headers: t.req.Headers, Conditions: t.req.Conditions,
+		Kept: t.req.Kept, Stored: in.stored(), Conditions: t.req.Conditions, OneUse: t.req.OneUse,
 	}
 	if t.bucket.Intake != registry.IntakeDirect {
 		return n, nil // judged by the scan

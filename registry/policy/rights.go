@@ -45,6 +45,12 @@ const (
 	S3Delete       Action = "s3_delete"
 	S3CreateBucket Action = "s3_create_bucket"
 	S3DeleteBucket Action = "s3_delete_bucket"
+	S3ReadConfig   Action = "s3_read_config"  // versioning, lock, CORS, lifecycle, tags … of a bucket
+	S3WriteConfig  Action = "s3_write_config" // likewise
+	S3ListUploads  Action = "s3_list_uploads" // multipart uploads of a bucket
+	S3Multipart    Action = "s3_multipart"    // parts, completion and end of a multipart upload
+	S3Lock         Action = "s3_lock"         // retention and legal hold
+	S3BypassLock   Action = "s3_bypass_lock"  // governance retention
 )
 
 // Scope says on whose things a role may act. A wider scope is a larger number.
@@ -110,6 +116,12 @@ var rights = []right{
 	{S3Delete, map[registry.Role]Scope{admin: Whole}},
 	{S3CreateBucket, map[registry.Role]Scope{admin: Whole}},
 	{S3DeleteBucket, map[registry.Role]Scope{admin: Whole}},
+	{S3ReadConfig, map[registry.Role]Scope{uploader: Whole, reader: Whole, admin: Whole}},
+	{S3WriteConfig, map[registry.Role]Scope{admin: Whole}},
+	{S3ListUploads, map[registry.Role]Scope{uploader: Whole, admin: Whole}},
+	{S3Multipart, map[registry.Role]Scope{uploader: Own, admin: Whole}},
+	{S3Lock, map[registry.Role]Scope{admin: Whole}},
+	{S3BypassLock, map[registry.Role]Scope{admin: Whole}},
 }
 
 // Actions lists every action there is, for tests that walk them all.

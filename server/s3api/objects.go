@@ -39,8 +39,8 @@ func (a *API) admitObject(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	r.object, err = a.pipeline.AdmitObject(background(), r.actor(), pipeline.ObjectRequest{
-		Bucket: r.bucket, Key: r.key, Declared: declared, Metadata: metadata,
-		Headers: r.storedHeaders(), Conditions: conditions,
+		Bucket: r.bucket, Key: r.key, Declared: declared,
+		Kept: registry.Kept{Metadata: metadata, Headers: r.storedHeaders()}, Conditions: conditions,
 	})
 	return r.digestError(declared, a.writeError(r, err))
 }

@@ -153,7 +153,7 @@ func (h *ledgerHouse) put(ctx context.Context, key string) error {
 		return err
 	}
 	_, err = h.PutObject(ctx, h.actor, registry.NewObject{
-		Intent: i, Bucket: ledgerDirect, Key: key, ContentType: "image/jpeg", Detected: "image/jpeg",
+		Intent: i, Bucket: ledgerDirect, Key: key, Kept: registry.Kept{ContentType: "image/jpeg"}, Detected: "image/jpeg",
 		Stored: received, Verdict: inspected,
 	})
 	return err
