@@ -58,12 +58,15 @@ type API struct {
 	hostID   string   // names this process in x-amz-id-2
 	requests sync.Pool
 
+	switchboard switchboard
+
 	documents *semaphore.Weighted // bytes
 }
 
 // New returns an API.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, pipeline: cfg.Pipeline, ledger: cfg.Ledger, log: cfg.Log}
+	a := &API{cfg: cfg, pipeline: cfg.Pipeline, ledger: cfg.Ledger, log: cfg.Log,
+		switchboard: newSwitchboard(allRoutes())}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -90,7 +90,33 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 		r.target = t
 		return a.admitURL(ctx, r)
 	}
+	if isForm(ctx) {
+		return a.admitForm(ctx, r, path)
+	}
 	return a.admitS3(ctx, r, path)
+}
+
+// isForm tells whether a browser posts a form: its signature is a field in the
+// body, so that nothing is proved here.
+func isForm(ctx *fasthttp.RequestCtx) bool {
+	const form = "multipart/form-data"
+	kind := ctx.Request.Header.ContentType()
+	return ctx.IsPost() && len(kind) >= len(form) && strings.EqualFold(string(kind[:len(form)]), form)
+}
+
+// admitForm is admit for PostObject: only what the headers say is looked at.
+func (a *API) admitForm(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
+	r.route = &formRoute
+	r.exchange.Op = r.route.op
+	var err error
+	if r.target, err = a.locate(ctx.Request.Header.Host(), path); err != nil {
+		return err
+	}
+	r.exchange.Bucket = string(r.bucket)
+	if r.level != bucketLevel {
+		return refuse(codeMethodNotAllowed)
+	}
+	return r.route.admit(a, ctx, r)
 }
 
 // admitS3 is admit for requests signed with a user's key.
@@ -112,7 +138,7 @@ func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
 		return err
 	}
 	r.exchange.Bucket, r.exchange.Key = string(r.bucket), r.key
-	if r.route, err = findRoute(r); err != nil {
+	if r.route, err = a.switchboard.find(r); err != nil {
 		return err
 	}
 	r.exchange.Op = r.route.op
@@ -138,7 +164,7 @@ func (a *API) describe(ctx *fasthttp.RequestCtx, r *request, path []byte) {
 	if r.target, err = a.locate(ctx.Request.Header.Host(), path); err != nil {
 		return
 	}
-	if route, err := findRoute(r); err == nil {
+	if route, err := a.switchboard.find(r); err == nil {
 		r.exchange.Op = route.op
 	}
 }
@@ -180,48 +206,62 @@ func (r *request) grant() registry.GrantID { return registry.GrantID(r.param(gra
 const grantParam = "X-Sp-Grant"
 
 // checkSettings refuses settings that would change what the request means and
-// are not implemented: to ignore them would be to do something else.
+// that its operation does not know: to ignore them would be to do something else.
 func (r *request) checkSettings() error {
 	if r.proof.Claim.Payload.Streaming() && !r.route.streams {
 		return refuse(codeNotImplemented)
 	}
 	for name, value := range r.amz() {
-		switch {
-		case name == "x-amz-acl":
-			if value != "private" && value != "bucket-owner-full-control" {
-				return refuse(codeAccessControlListNotSupported)
-			}
-		case name == "x-amz-storage-class":
-			if value != "STANDARD" {
-				return refuse(codeInvalidStorageClass)
-			}
-		case name == "x-amz-security-token":
-			return refuse(codeInvalidToken)
-		case name == "x-amz-bucket-object-lock-enabled" && strings.EqualFold(value, "false"):
-		default:
-			for _, prefix := range unsupportedSettings {
-				if strings.HasPrefix(name, prefix) {
-					return refuse(codeNotImplemented)
-				}
+		if r.route.understands(name) {
+			continue
+		}
+		if err := checkSetting(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSetting decides on a setting that has no meaning for the operation, or the
+// same one for all.
+func checkSetting(name, value string) error {
+	switch {
+	case name == "x-amz-acl":
+		if value != "private" && value != "bucket-owner-full-control" {
+			return refuse(codeAccessControlListNotSupported)
+		}
+	case strings.HasPrefix(name, "x-amz-grant-"):
+		return refuse(codeAccessControlListNotSupported)
+	case name == "x-amz-storage-class":
+		if value != "STANDARD" {
+			return refuse(codeInvalidStorageClass)
+		}
+	case name == "x-amz-security-token":
+		return refuse(codeInvalidToken)
+	default:
+		for _, prefix := range unsupportedSettings {
+			if strings.HasPrefix(name, prefix) {
+				return refuse(codeNotImplemented, element{"Header", name})
 			}
 		}
 	}
 	return nil
 }
 
-// unsupportedSettings are what x-amz-* names begin with that nobody here
-// understands and that nobody may ignore.
+// unsupportedSettings are what x-amz-* names begin with that nobody may ignore:
+// only the operations that understand them take them.
 var unsupportedSettings = []string{
 	"x-amz-copy-source", // also -range, -if-match …
 	"x-amz-server-side-encryption",
 	"x-amz-object-lock-",
 	"x-amz-bucket-object-lock-",
+	"x-amz-object-ownership",
 	"x-amz-tagging",
 	"x-amz-website-redirect-location",
 	"x-amz-write-offset-bytes",
 	"x-amz-rename-source",
-	"x-amz-grant-",
 	"x-amz-if-match-",
+	"x-amz-mp-object-size",
 }
 
 // checkOwner holds x-amz-expected-bucket-owner against the tenant.

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -14,10 +15,19 @@ type route struct {
 	method string
 	level  level
 	// sub is the query key that makes this another operation than the one of
-	// method and level alone; "" if none does.
-	sub    string
+	// method and level alone ("a sub-resource"); "" if none does.
+	sub string
+	// header is a header, in lower case, whose presence makes this another
+	// operation than the one without; "" if none does.
+	header string
 	op     string // AWS's name of it: for logs, metrics and records
 	action policy.Action
+	// settings are what the x-amz-* names begin with that this operation
+	// understands beyond what all do; see checkSettings.
+	settings []string
+	// arguments are the query keys that say how, and not what. A read may carry
+	// others, a write may not.
+	arguments []string
 	// streams: the body may be framed in aws-chunked.
 	streams bool
 	// admit looks at the headers; nil if there is nothing to see.
@@ -25,44 +35,17 @@ type route struct {
 	handle func(*API, *fiber.Ctx, *request) error
 }
 
-// routes is everything the port speaks with a user's key.
-var routes = []route{
-	{method: "GET", level: objectLevel, op: "GetObject", action: policy.S3Read, handle: (*API).getObject},
-	{method: "HEAD", level: objectLevel, op: "HeadObject", action: policy.S3Read, handle: (*API).getObject},
-	{method: "PUT", level: objectLevel, op: "PutObject", action: policy.S3Write, streams: true,
-		admit: (*API).admitObject, handle: (*API).putObject},
-	{method: "DELETE", level: objectLevel, op: "DeleteObject", action: policy.S3Delete,
-		admit: (*API).admitDelete, handle: (*API).deleteObject},
+// takes tells whether a query key is an argument of the operation.
+func (t *route) takes(name string) bool { return slices.Contains(t.arguments, name) }
 
-	{method: "GET", level: bucketLevel, op: "ListObjects", action: policy.S3List, handle: (*API).listObjects},
-	{method: "HEAD", level: bucketLevel, op: "HeadBucket", action: policy.S3HeadBucket, handle: (*API).headBucket},
-	{method: "PUT", level: bucketLevel, op: "CreateBucket", action: policy.S3CreateBucket,
-		admit: (*API).admitCreateBucket, handle: (*API).createBucket},
-	{method: "DELETE", level: bucketLevel, op: "DeleteBucket", action: policy.S3DeleteBucket, handle: (*API).deleteBucket},
-	{method: "POST", level: bucketLevel, sub: "delete", op: "DeleteObjects", action: policy.S3Delete,
-		admit: (*API).admitDeletes, handle: (*API).deleteObjects},
-	{method: "GET", level: bucketLevel, sub: "location", op: "GetBucketLocation", action: policy.S3HeadBucket,
-		handle: (*API).bucketLocation},
+// understands tells whether the operation knows a setting.
+func (t *route) understands(name string) bool {
+	return slices.ContainsFunc(t.settings, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
 
-	// What clients look at before they begin, see probes.go.
-	probeRoute("accelerate", "GetBucketAccelerateConfiguration"),
-	probeRoute("cors", "GetBucketCors"),
-	probeRoute("encryption", "GetBucketEncryption"),
-	probeRoute("lifecycle", "GetBucketLifecycleConfiguration"),
-	probeRoute("logging", "GetBucketLogging"),
-	probeRoute("notification", "GetBucketNotificationConfiguration"),
-	probeRoute("object-lock", "GetObjectLockConfiguration"),
-	probeRoute("ownershipControls", "GetBucketOwnershipControls"),
-	probeRoute("policy", "GetBucketPolicy"),
-	probeRoute("policyStatus", "GetBucketPolicyStatus"),
-	probeRoute("publicAccessBlock", "GetPublicAccessBlock"),
-	probeRoute("replication", "GetBucketReplication"),
-	probeRoute("requestPayment", "GetBucketRequestPayment"),
-	probeRoute("tagging", "GetBucketTagging"),
-	probeRoute("versioning", "GetBucketVersioning"),
-	probeRoute("website", "GetBucketWebsite"),
-
-	{method: "GET", level: serviceLevel, op: "ListBuckets", action: policy.S3ListBuckets, handle: (*API).listBuckets},
+// allRoutes is everything the port speaks with a user's key.
+func allRoutes() []route {
+	return slices.Concat(objectRoutes, multipartRoutes, bucketRoutes, serviceRoutes, absentRoutes())
 }
 
 // urlRoutes is everything the port speaks with a signed URL.
@@ -76,23 +59,129 @@ var urlRoutes = []route{
 // credential.
 var preflightRoute = route{op: "Preflight", handle: (*API).preflight}
 
-func probeRoute(sub, op string) route {
-	return route{method: "GET", level: bucketLevel, sub: sub, op: op, action: policy.S3HeadBucket, handle: (*API).probe}
+// selector is what of a request chooses the operation, but for a header.
+type selector struct {
+	method string
+	level  level
+	sub    string
 }
 
-// findRoute returns the operation that a request asks for.
-func findRoute(r *request) (*route, error) {
-	method := string(r.proof.Request.Method)
-	sub := r.subresource(method)
+// switchboard finds operations. It is only read once it is made.
+type switchboard struct {
+	routes map[selector][]*route // those that a header selects come first
+	// subs are all sub-resources there are, each with itself: a look-up by bytes
+	// gives a string without making one.
+	subs map[string]string
+}
+
+func newSwitchboard(routes []route) switchboard {
+	s := switchboard{routes: map[selector][]*route{}, subs: map[string]string{}}
 	for i := range routes {
-		if t := &routes[i]; t.level == r.level && t.method == method && t.sub == sub {
-			return t, nil
+		t := &routes[i]
+		at := selector{t.method, t.level, t.sub}
+		if t.header != "" {
+			s.routes[at] = append([]*route{t}, s.routes[at]...)
+		} else {
+			s.routes[at] = append(s.routes[at], t)
+		}
+		if t.sub != "" {
+			s.subs[t.sub] = t.sub
 		}
 	}
-	if sub != "" {
-		return nil, refuse(codeNotImplemented)
+	return s
+}
+
+// find returns the operation that a request asks for.
+func (s *switchboard) find(r *request) (*route, error) {
+	sub, arguments, err := s.subresource(r)
+	if err != nil {
+		return nil, err
 	}
-	return nil, refuse(codeMethodNotAllowed)
+	for _, t := range s.routes[selector{string(r.proof.Request.Method), r.level, sub}] {
+		if t.header != "" {
+			if _, ok := r.proof.Claim.Value(&r.proof.Request, t.header); !ok {
+				continue
+			}
+		}
+		if arguments {
+			err = s.checkArguments(r, t)
+		}
+		return t, err
+	}
+	return nil, s.unrouted(r, sub)
+}
+
+// unrouted says what is wrong with a request that no operation is for.
+func (s *switchboard) unrouted(r *request, sub string) error {
+	if sub == "" {
+		return refuse(codeMethodNotAllowed)
+	}
+	for _, method := range [...]string{"GET", "PUT", "POST", "DELETE"} {
+		if len(s.routes[selector{method, r.level, sub}]) > 0 {
+			return refuse(codeMethodNotAllowed)
+		}
+	}
+	return refuse(codeNotImplemented)
+}
+
+// subresource returns the query key that selects the operation, "" if none does,
+// and whether there are other keys that are not about signing.
+func (s *switchboard) subresource(r *request) (sub string, arguments bool, err error) {
+	for name := range r.proof.Request.Params() {
+		known, selects := s.subs[string(name)]
+		switch {
+		case isExtension(name):
+		case !selects:
+			arguments = true
+		case sub == "" || sub == known:
+			sub = known
+		default:
+			return "", false, say(codeInvalidArgument, "Conflicting query string parameters: "+sub+", "+known,
+				element{"ArgumentName", "ResourceType"}, element{"ArgumentValue", sub})
+		}
+	}
+	return sub, arguments, nil
+}
+
+// isExtension tells whether a query key belongs to signing (X-Amz-Signature …),
+// to an SDK (x-id) or to whoever wrote the application: AWS leaves those that begin
+// with x- to him.
+func isExtension(name []byte) bool {
+	return len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
+}
+
+// checkArguments refuses query keys that nobody knows, for they may be meant to
+// select what is not there. What a client may add to a read without meaning
+// (name=value) is passed over; a write passes over nothing.
+func (s *switchboard) checkArguments(r *request, t *route) error {
+	reads := t.method == "GET" || t.method == "HEAD"
+	for key, value := range r.proof.Request.Params() {
+		if isExtension(key) || s.subs[string(key)] != "" {
+			continue
+		}
+		name := string(key)
+		switch {
+		case t.takes(name):
+		case name == "versionId":
+			return say(codeInvalidArgument, "This operation does not accept a version-id.",
+				element{"ArgumentName", name}, element{"ArgumentValue", string(value)})
+		case !reads, name == "partNumber", len(value) == 0 && !isArgument(name):
+			return refuse(codeNotImplemented)
+		}
+	}
+	return nil
+}
+
+// isArgument tells whether a query key is an argument of some read, which may be
+// empty.
+func isArgument(name string) bool {
+	switch name {
+	case "prefix", "delimiter", "marker", "max-keys", "encoding-type", "list-type",
+		"continuation-token", "start-after", "fetch-owner", "max-buckets", "bucket-region",
+		"key-marker", "version-id-marker", "upload-id-marker", "max-uploads", "max-parts", "part-number-marker":
+		return true
+	}
+	return strings.HasPrefix(name, "response-")
 }
 
 func urlRoute(method string, at level) *route {
@@ -102,47 +191,4 @@ func urlRoute(method string, at level) *route {
 		}
 	}
 	return nil
-}
-
-// subresource returns the first query key that turns the request into another
-// operation, "" if none does. What a client may add to a read without meaning
-// (name=value that S3 does not know) is passed over there; writes pass over
-// nothing but what belongs to signing.
-func (r *request) subresource(method string) string {
-	reads := method == "GET" || method == "HEAD"
-	for name, value := range r.proof.Request.Params() {
-		switch {
-		case len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-':
-			// X-Amz-Signature …, x-id, and keys that AWS leaves to applications.
-		case !reads, len(value) == 0 && !isArgument(string(name)), selects(string(name)):
-			return string(name)
-		}
-	}
-	return ""
-}
-
-// isArgument tells whether a query key is an argument of a list or a get, which
-// may be empty.
-func isArgument(name string) bool {
-	switch name {
-	case "prefix", "delimiter", "marker", "max-keys", "encoding-type", "list-type",
-		"continuation-token", "start-after", "fetch-owner", "max-buckets", "bucket-region":
-		return true
-	}
-	return strings.HasPrefix(name, "response-")
-}
-
-// selects tells whether a query key selects another operation or another thing
-// although it has a value.
-func selects(name string) bool {
-	switch name {
-	case "partNumber", "uploadId", "versionId", "select-type", "uploads", "versions", "delete",
-		"acl", "attributes", "tagging", "retention", "legal-hold", "torrent", "restore",
-		"analytics", "inventory", "metrics", "intelligent-tiering", "session", "location",
-		"accelerate", "cors", "encryption", "lifecycle", "logging", "notification", "object-lock",
-		"ownershipControls", "policy", "policyStatus", "publicAccessBlock", "replication",
-		"requestPayment", "versioning", "website":
-		return true
-	}
-	return false
 }
