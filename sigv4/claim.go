@@ -12,6 +12,7 @@ const (
 	Anonymous  Kind = iota // it does not
 	HeaderAuth             // an Authorization header
 	QueryAuth              // a presigned URL
+	FormAuth               // a browser's POST with a signed policy
 )
 
 func (k Kind) String() string {
@@ -20,6 +21,8 @@ func (k Kind) String() string {
 		return "header"
 	case QueryAuth:
 		return "query"
+	case FormAuth:
+		return "form"
 	default:
 		return "anonymous"
 	}
@@ -41,7 +44,7 @@ type Claim struct {
 	Service   []byte
 
 	Time    time.Time     // when it was signed, UTC, whole seconds
-	Expires time.Duration // how long it lives from Time; QueryAuth only
+	Expires time.Duration // how long it lives from Time; not of HeaderAuth
 
 	SignedHeaders []byte // "host;x-amz-date": lower case, sorted, no doubles
 	Signature     []byte // as sent

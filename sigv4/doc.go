@@ -67,6 +67,11 @@
 //
 // A ChunkReader hands out bytes before they are proved; only io.EOF proves them.
 //
+// # Forms
+//
+// A browser's POST is proved by its policy, a document in base64 that is the
+// string to sign: see [Form] and [ParseForm].
+//
 // # Signing
 //
 // [PresignURL] writes a URL, [SignHeader] an Authorization header. Either signs

@@ -70,22 +70,26 @@ func (v *Verifier) CheckScope(c *Claim) error {
 // longer-lived than allowed, and not expired. It is judged once, when a request
 // starts.
 func (v *Verifier) CheckTime(c *Claim) error {
-	now := v.Now().UTC()
-	skew := v.MaxSkew
-	if skew == 0 {
-		skew = 15 * time.Minute
-	}
-	ahead := c.Time.Sub(now)
 	switch c.Kind {
 	case HeaderAuth:
+		now := v.Now().UTC()
+		skew, ahead := v.skew(), c.Time.Sub(now)
 		if ahead > skew || -ahead > skew {
 			return &Error{Code: RequestTimeTooSkewed, RequestTime: c.Time, ServerTime: now, Max: skew}
 		}
 		return nil
 	case QueryAuth:
+		return v.checkLife(c)
 	default:
-		return refuse(MissingAuth, "")
+		return refuse(MissingAuth, "") // of a form: CheckPolicyTime
 	}
+}
+
+// checkLife judges what carries its own end: not of the future, not longer-lived
+// than allowed, not expired.
+func (v *Verifier) checkLife(c *Claim) error {
+	now := v.Now().UTC()
+	skew, ahead := v.skew(), c.Time.Sub(now)
 	longest := v.MaxExpires
 	if longest == 0 {
 		longest = week
@@ -99,6 +103,13 @@ func (v *Verifier) CheckTime(c *Claim) error {
 		return &Error{Code: Expired, RequestTime: c.Time, Expires: c.Time.Add(c.Expires), ServerTime: now}
 	}
 	return nil
+}
+
+func (v *Verifier) skew() time.Duration {
+	if v.MaxSkew == 0 {
+		return 15 * time.Minute
+	}
+	return v.MaxSkew
 }
 
 // CheckSignature checks that the request is the one that was signed with k:
