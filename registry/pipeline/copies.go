@@ -2,24 +2,15 @@ package pipeline
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
-	"time"
+	"fmt"
+	"hash"
+	"io"
 
 	"sallyport/registry"
+	"sallyport/registry/policy"
 )
-
-// errNotBuilt goes away with the last verb of this contract.
-var errNotBuilt = errors.New("not built yet")
-
-// Source names what a copy is made of.
-type Source struct {
-	Bucket  registry.BucketName
-	Key     string
-	Version string // "" is the current one
-	// The conditions on it, ETags without quotes or "*"; "" and nil ask for nothing.
-	IfMatch, IfNoneMatch               string
-	IfModifiedSince, IfUnmodifiedSince *time.Time
-}
 
 // CopyRequest is a CopyObject through the S3 port.
 type CopyRequest struct {
@@ -43,74 +34,172 @@ type Copied struct {
 	SourceVersion string // version id of what was copied, "" where versioning never was on
 }
 
+// ErrSelfCopy: a copy onto itself would change nothing.
+var ErrSelfCopy = errors.New("pipeline: copy onto itself without a change")
+
 // Copy makes an object of another one's bytes without moving any. Rights on both,
 // the bucket's rules and both sides' conditions are checked. registry.ErrNotFound or
 // *registry.MarkerError for the source (wrapped in ErrSource), ErrSelfCopy for a copy
 // onto itself that changes nothing, and what PutObject returns.
 func (p *Pipeline) Copy(ctx context.Context, actor registry.Actor, req CopyRequest) (Copied, error) {
-	return Copied{}, errNotBuilt
+	c, err := p.copyObject(ctx, actor, req)
+	if err != nil {
+		return Copied{}, p.refuse("copy", fmt.Errorf("copy: %w", err))
+	}
+	return c, nil
 }
 
-var (
-	// ErrSource: what is wrong is wrong with a copy's source.
-	ErrSource = errors.New("pipeline: source of the copy")
-	// ErrSelfCopy: a copy onto itself would change nothing.
-	ErrSelfCopy = errors.New("pipeline: copy onto itself without a change")
-)
+func (p *Pipeline) copyObject(ctx context.Context, actor registry.Actor, req CopyRequest) (c Copied, err error) {
+	bucket, err := p.destination(ctx, actor, req.Bucket, req.Key)
+	if err != nil {
+		return c, err
+	}
+	if err := mayKeep(actor, bucket, req.Kept); err != nil {
+		return c, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	x := p.transfers.join(identity(actor), func() { cancel(ErrCut) })
+	defer p.transfers.leave(x)
 
-// FindVersion is FindKey for one version; "" is the current one. A delete marker is a
-// *registry.MarkerError. If a key has nothing published but something that waits for its
-// inspection or was rejected, the error is a *WaitingError.
-func (p *Pipeline) FindVersion(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key, version string) (*Found, error) {
-	return nil, errNotBuilt
+	src, err := p.source(ctx, actor, req.Source)
+	if err != nil {
+		return c, err
+	}
+	if req.changesNothing() {
+		return c, ErrSelfCopy
+	}
+	n := registry.NewCopy{
+		Source: src.ID, Bucket: req.Bucket, Key: req.Key, Kept: req.kept(&src), Conditions: req.Conditions,
+	}
+	if err := p.limits.Whole(bucket, n.ContentType, src.Size); err != nil {
+		return c, err
+	}
+	if n.Verdict, err = p.inherited(ctx, bucket, n.ContentType, src); err != nil {
+		return c, err
+	}
+	if a := req.ChecksumAlgorithm; a != "" {
+		sum, err := p.checksumOf(ctx, src, registry.Run{Object: src.ID, Length: src.Size}, a)
+		if err != nil {
+			return c, err
+		}
+		n.Checksums, n.ChecksumType = map[string]string{a: sum}, registry.FullObject
+	}
+	if c.SourceVersion, err = p.versionOf(ctx, &src); err != nil {
+		return c, err
+	}
+	if !p.transfers.commit(x) {
+		return c, ErrCut
+	}
+	if c.Object, err = p.ledger.CopyObject(context.WithoutCancel(ctx), actor, n); err != nil {
+		return c, err
+	}
+	p.accepted(ctx, c.Object)
+	return c, nil
 }
 
-// WaitingError is registry.ErrNotFound for a key whose latest write is not published.
-type WaitingError struct {
-	State registry.ObjectState
+// destination returns the bucket that the actor may write a key of.
+func (p *Pipeline) destination(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key string) (registry.Bucket, error) {
+	if err := policy.Allow(actor, policy.S3Write, ""); err != nil {
+		return registry.Bucket{}, err
+	}
+	b, err := p.ledger.Bucket(ctx, actor.Tenant, bucket)
+	if err != nil {
+		return b, err
+	}
+	return b, policy.Key(key)
 }
 
-func (e *WaitingError) Error() string { return "the latest write is " + string(e.State) }
-
-// Unwrap makes it registry.ErrNotFound.
-func (e *WaitingError) Unwrap() error { return registry.ErrNotFound }
-
-// PartSpan returns where a part of the object lies in it, by its number from 1, and how
-// many parts there are. ErrPartNumber if there is no such part; an object of a single PUT has one part.
-func (f *Found) PartSpan(ctx context.Context, number int) (off, n int64, parts int, err error) {
-	return 0, 0, 0, errNotBuilt
+// changesNothing tells whether the copy would be what its source is. To copy an
+// older version onto its key, or one that is named, brings it back.
+func (r *CopyRequest) changesNothing() bool {
+	return r.Bucket == r.Source.Bucket && r.Key == r.Source.Key && r.Source.Version == "" &&
+		!r.ReplaceMetadata && !r.ReplaceTags && r.ChecksumAlgorithm == "" &&
+		r.Kept.Retention == nil && !r.Kept.LegalHold && r.Kept.StorageClass == ""
 }
 
-// ErrPartNumber: the object has no part of that number.
-var ErrPartNumber = errors.New("pipeline: no such part")
-
-// Parts returns the parts that the object was uploaded in; none for a single PUT.
-func (f *Found) Parts(ctx context.Context) ([]registry.ObjectPart, error) {
-	return nil, errNotBuilt
+func (r *CopyRequest) kept(src *registry.Object) registry.Kept {
+	k := r.Kept
+	if !r.ReplaceMetadata {
+		k.ContentType, k.Metadata, k.Headers = src.ContentType, src.Metadata, src.Headers
+	}
+	if k.ContentType == "" {
+		k.ContentType = policy.S3Default
+	}
+	if !r.ReplaceTags {
+		k.Tags = src.Tags
+	}
+	return k
 }
 
-// SetTags, SetRetention and SetLegalHold change a published version; see registry.
-func (p *Pipeline) SetTags(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key, version string, tags map[string]string) (registry.Object, error) {
-	return registry.Object{}, errNotBuilt
+// inherited is the verdict on a whole copy: the source's, where the bucket publishes
+// at once. What it is declared as may be new, and is held against the content again.
+func (p *Pipeline) inherited(ctx context.Context, b registry.Bucket, contentType string, src registry.Object) (registry.Verdict, error) {
+	if b.Intake != registry.IntakeDirect {
+		return registry.Verdict{}, nil // judged by the scan
+	}
+	detected := src.DetectedType
+	if detected == "" && len(b.AllowedTypes) > 0 {
+		var err error
+		if detected, err = p.detect(ctx, src); err != nil {
+			return registry.Verdict{}, err
+		}
+	}
+	if err := p.mayShow(b, contentType, detected, src.Size); err != nil {
+		return registry.Verdict{}, err
+	}
+	if p.cfg.ScannerRequired || src.Verdict == nil {
+		return registry.Verdict{}, nil
+	}
+	return *src.Verdict, nil
 }
 
-// SetRetention needs policy.S3Lock, and policy.S3BypassLock to bypass.
-func (p *Pipeline) SetRetention(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key, version string, r *registry.Retention, bypass registry.Bypass) (registry.Object, error) {
-	return registry.Object{}, errNotBuilt
+// checksumOf returns a checksum of a run of an object, base64: the recorded one if
+// that is of the same bytes, else by reading them.
+func (p *Pipeline) checksumOf(ctx context.Context, o registry.Object, run registry.Run, algorithm string) (string, error) {
+	whole := run.Offset == 0 && run.Length == o.Size && o.ChecksumType != registry.Composite
+	if sum, known := o.Checksums[algorithm]; known && whole {
+		return sum, nil
+	}
+	h := Checksum(algorithm)
+	if h == nil {
+		return "", fmt.Errorf("%w: unknown checksum", ErrInvalidDigest)
+	}
+	if err := p.hashRun(ctx, h, o, run); err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
-// SetLegalHold needs policy.S3Lock.
-func (p *Pipeline) SetLegalHold(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key, version string, hold registry.Hold) (registry.Object, error) {
-	return registry.Object{}, errNotBuilt
+// hashBuffer is how many bytes are read at a time to hash them.
+const hashBuffer = 256 << 10
+
+func (p *Pipeline) hashRun(ctx context.Context, h hash.Hash, o registry.Object, run registry.Run) error {
+	r, err := p.openExtents(ctx, o, run.Offset, run.Length)
+	if err != nil {
+		return fmt.Errorf("checksum: %w", err)
+	}
+	defer r.Close()
+	// Not io.Copy: a reader that can write itself would not stop at a cut.
+	buf := make([]byte, min(hashBuffer, max(run.Length, 1)))
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := r.Read(buf)
+		h.Write(buf[:n])
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			p.failed("read", err)
+			return fmt.Errorf("checksum: %w", err)
+		}
+	}
 }
 
-// ListVersions lists a bucket's versions by key.
-func (p *Pipeline) ListVersions(ctx context.Context, actor registry.Actor, bucket registry.BucketName, q registry.VersionsQuery) (registry.VersionListing, error) {
-	return registry.VersionListing{}, errNotBuilt
-}
-
-// DeleteVersions is DeleteKeys with versions and conditions. Bypassing governance
-// needs policy.S3BypassLock.
-func (p *Pipeline) DeleteVersions(ctx context.Context, actor registry.Actor, bucket registry.BucketName, list []registry.Deletion) ([]registry.DeletionResult, error) {
-	return nil, errNotBuilt
+// identity is the subject of what moves on an actor's behalf and concerns no object
+// yet.
+func identity(a registry.Actor) subject {
+	return subject{tenant: a.Tenant, principal: a.Principal, credential: a.Credential}
 }

@@ -44,6 +44,15 @@ type expected struct {
 	checksum string // algorithm; "" if none
 	sum      []byte // its value; nil if it comes as a trailer
 	trailer  string // the trailer's name; "" if it came as a header
+	compute  string // algorithm that is wanted though none was declared; "" if none
+}
+
+// algorithm is that of the one checksum that is kept, "" if none is.
+func (e *expected) algorithm() string {
+	if e.checksum != "" {
+		return e.checksum
+	}
+	return e.compute
 }
 
 // parse decodes the digests. Everything it refuses is ErrInvalidDigest.

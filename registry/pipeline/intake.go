@@ -42,7 +42,7 @@ type intake struct {
 	md5    md5sum // nil after close
 	md5Sum []byte // from close on
 	sha256 hash.Hash
-	extra  hash.Hash // of want.checksum, unless sha256 does
+	extra  hash.Hash // of want.algorithm, unless sha256 does
 	head   []byte    // nil unless wanted
 	n      atomic.Int64
 	err    error // sticky
@@ -51,8 +51,8 @@ type intake struct {
 // newIntake returns an intake that must be closed after its last Read.
 func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
 	in := &intake{body: body, want: want, size: size, md5: ls.take(size), sha256: sha256.New()}
-	if want.checksum != "sha256" {
-		in.extra = Checksum(want.checksum)
+	if a := want.algorithm(); a != "sha256" {
+		in.extra = Checksum(a)
 	}
 	return in
 }
@@ -164,8 +164,8 @@ func (in *intake) stored() registry.Stored {
 		SHA256: hex.EncodeToString(in.sha256.Sum(nil)),
 		MD5:    hex.EncodeToString(in.md5Sum),
 	}
-	if in.want.checksum != "" {
-		s.Checksums = map[string]string{in.want.checksum: base64.StdEncoding.EncodeToString(in.checksum())}
+	if a := in.want.algorithm(); a != "" {
+		s.Checksums = map[string]string{a: base64.StdEncoding.EncodeToString(in.checksum())}
 	} else if in.want.sha256 != nil {
 		s.Checksums = map[string]string{"sha256": base64.StdEncoding.EncodeToString(in.want.sha256)}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"sallyport/registry"
 	"sallyport/registry/blob"
@@ -31,9 +30,9 @@ type ObjectTicket struct {
 }
 
 // AdmitObject decides from the headers whether a write can succeed. The refusals
-// come in this order: rights, bucket, key, length, type and size, digests, space,
-// and If-None-Match for a key that is plainly taken. What counts of the conditions
-// is what they find when the write commits.
+// come in this order: rights, bucket, key, locks, length, type and size, digests,
+// space, a URL that was used, and If-None-Match for a key that is plainly taken. What
+// counts of the last two is what the write finds when it commits.
 func (p *Pipeline) AdmitObject(ctx context.Context, actor registry.Actor, req ObjectRequest) (*ObjectTicket, error) {
 	t, err := p.admitObject(ctx, actor, req)
 	if err != nil {
@@ -43,14 +42,11 @@ func (p *Pipeline) AdmitObject(ctx context.Context, actor registry.Actor, req Ob
 }
 
 func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req ObjectRequest) (*ObjectTicket, error) {
-	if err := policy.Allow(actor, policy.S3Write, ""); err != nil {
-		return nil, err
-	}
-	bucket, err := p.ledger.Bucket(ctx, actor.Tenant, req.Bucket)
+	bucket, err := p.destination(ctx, actor, req.Bucket, req.Key)
 	if err != nil {
 		return nil, err
 	}
-	if err := policy.Key(req.Key); err != nil {
+	if err := mayKeep(actor, bucket, req.Kept); err != nil {
 		return nil, err
 	}
 	if req.Declared.Length < 0 {
@@ -68,6 +64,9 @@ func (p *Pipeline) admitObject(ctx context.Context, actor registry.Actor, req Ob
 		return nil, err
 	}
 	if err := p.space(req.Declared.Length); err != nil {
+		return nil, err
+	}
+	if req.OneUse, err = p.unused(ctx, actor, bucket, req.OneUse); err != nil {
 		return nil, err
 	}
 	if req.Conditions.IfNoneMatch == "*" {
@@ -91,18 +90,13 @@ func (p *Pipeline) PutObject(ctx context.Context, t *ObjectTicket, body Body) (r
 	if err != nil {
 		return registry.Object{}, p.refuse("put_object", fmt.Errorf("put object: %w", err))
 	}
-	if o.State == registry.ObjectQuarantined {
-		p.queued()
-	}
 	return o, nil
 }
 
 func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o registry.Object, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	x := p.transfers.join(subject{
-		tenant: t.actor.Tenant, principal: t.actor.Principal, credential: t.actor.Credential,
-	}, func() { cancel(ErrCut) })
+	x := p.transfers.join(identity(t.actor), func() { cancel(ErrCut) })
 	defer p.transfers.leave(x)
 
 	intent, err := p.ledger.ReserveBlob(ctx, t.actor.Tenant)
@@ -142,15 +136,37 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 		return o, err
 	}
 	done = true
-	if o.State == registry.ObjectPublished {
-		// What it replaced is deleted now: its URLs stop. Readers with a key of
-		// their own, who asked for the name, finish what they began.
-		p.cutGone(ctx, func(s subject) bool {
-			return s.tenant == o.Tenant && s.bucket == o.Bucket && s.key == o.Key && s.grant != ""
-		})
-		p.sweepSoon()
-	}
+	p.accepted(ctx, o)
 	return o, nil
+}
+
+// accepted does what is due when a write through the S3 port was committed.
+func (p *Pipeline) accepted(ctx context.Context, o registry.Object) {
+	if o.State == registry.ObjectQuarantined {
+		p.queued()
+	}
+	if o.State != registry.ObjectPublished {
+		return
+	}
+	// What it replaced is deleted now: its URLs stop. Readers with a key of
+	// their own, who asked for the name, finish what they began.
+	p.cutGone(ctx, func(s subject) bool {
+		return s.tenant == o.Tenant && s.bucket == o.Bucket && s.key == o.Key && s.grant != ""
+	})
+	p.sweepSoon()
+}
+
+// unused returns what to remember of a presigned URL: nothing in a bucket that lets
+// one work again. registry.ErrURLUsed if it has worked.
+func (p *Pipeline) unused(ctx context.Context, actor registry.Actor, b registry.Bucket, u registry.OneUse) (registry.OneUse, error) {
+	if !b.SingleUse || u == (registry.OneUse{}) {
+		return registry.OneUse{}, nil
+	}
+	used, err := p.ledger.URLUsed(ctx, actor.Tenant, u)
+	if err == nil && used {
+		err = registry.ErrURLUsed
+	}
+	return u, err
 }
 
 // newObject is what to tell the ledger about bytes that arrived.
@@ -164,20 +180,34 @@ func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake
 	}
 	if p.cfg.Detect != nil {
 		n.Detected = p.cfg.Detect(in.head)
-		// A bucket that names its types means the content, too. One that does
-		// not takes any label for anything, as S3 does.
-		if len(t.bucket.AllowedTypes) > 0 && !policy.TypeMatches(p.content(t.bucket, n.ContentType, n.Detected, n.Stored.Size)) {
-			return n, fmt.Errorf("%w: content is not what it is declared to be", policy.ErrTypeNotAllowed)
-		}
 	}
+	if err := p.mayShow(t.bucket, n.ContentType, n.Detected, n.Stored.Size); err != nil {
+		return n, err
+	}
+	n.Verdict = p.builtIn()
+	return n, nil
+}
+
+// mayShow is the type rule of a bucket that publishes at once. One that names its
+// types means the content, too. One that does not takes any label for anything, as
+// S3 does.
+func (p *Pipeline) mayShow(b registry.Bucket, declared, detected string, size int64) error {
+	if p.cfg.Detect == nil || len(b.AllowedTypes) == 0 || policy.TypeMatches(p.content(b, declared, detected, size)) {
+		return nil
+	}
+	return fmt.Errorf("%w: content is not what it is declared to be", policy.ErrTypeNotAllowed)
+}
+
+// builtIn is the verdict of inspection before the answer. There is none where
+// built-in inspection alone publishes nothing: the object is queued then.
+func (p *Pipeline) builtIn() registry.Verdict {
 	if p.cfg.ScannerRequired {
-		return n, nil // queued: built-in inspection alone publishes nothing
+		return registry.Verdict{}
 	}
-	n.Verdict = registry.Verdict{
+	return registry.Verdict{
 		Result: registry.VerdictClean, At: p.ledger.Now(), Attempts: 1,
 		Engines: []registry.EngineNote{{Name: "inspect", Result: string(registry.VerdictClean)}},
 	}
-	return n, nil
 }
 
 func (p *Pipeline) content(b registry.Bucket, declared, detected string, size int64) policy.Content {
@@ -242,21 +272,4 @@ func (p *Pipeline) Delete(ctx context.Context, actor registry.Actor, id registry
 	p.cut(ctx, func(s subject) bool { return s.tenant == actor.Tenant && s.object == id })
 	p.sweepSoon()
 	return nil
-}
-
-// DeleteKeys deletes what is under each key of a bucket, as S3 does: a key with
-// nothing under it counts as deleted. The errors stand in the order of the keys.
-func (p *Pipeline) DeleteKeys(ctx context.Context, actor registry.Actor, bucket registry.BucketName, keys []string) ([]error, error) {
-	if err := policy.Allow(actor, policy.S3Delete, ""); err != nil {
-		return nil, p.refuse("delete", fmt.Errorf("delete keys: %w", err))
-	}
-	results, err := p.ledger.DeleteKeys(ctx, actor, actor.Tenant, bucket, keys)
-	if err != nil {
-		return nil, p.refuse("delete", err)
-	}
-	p.cutGone(ctx, func(s subject) bool {
-		return s.tenant == actor.Tenant && s.bucket == bucket && slices.Contains(keys, s.key)
-	})
-	p.sweepSoon()
-	return results, nil
 }

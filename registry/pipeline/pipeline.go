@@ -32,6 +32,12 @@ type Config struct {
 	// MinFree is the room, in bytes, that new bodies must leave in a store
 	// that knows its own.
 	MinFree uint64
+	// SpoolDir is where bodies of unknown length are written to, for this process
+	// alone; it is made when it is needed. "" is the system's own.
+	SpoolDir string
+	// SpoolFree returns how many bytes can still be written there; MinFree holds
+	// there, too. nil does not look.
+	SpoolFree func() (uint64, error)
 	// Lease is how long the ledger lets an attempt keep its turn; it is
 	// renewed at a third of it while bytes move. 0 is 1 min.
 	Lease time.Duration
@@ -45,6 +51,9 @@ type Config struct {
 	// RotateEvery is how old a tenant's URL signing key gets; Run looks at 24 times
 	// in that time. 0 is 24 h.
 	RotateEvery time.Duration
+	// LifecycleEvery is how often Run carries out the buckets' lifecycle rules. 0 is
+	// 1 h.
+	LifecycleEvery time.Duration
 	// Promoters is how many objects are promoted at once. 0 is 4.
 	Promoters int
 }
@@ -83,6 +92,7 @@ func New(cfg Config) *Pipeline {
 		{&cfg.SweepEvery, time.Minute},
 		{&cfg.PromoteEvery, 5 * time.Second},
 		{&cfg.RotateEvery, 24 * time.Hour},
+		{&cfg.LifecycleEvery, time.Hour},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

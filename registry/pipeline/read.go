@@ -27,27 +27,6 @@ type Found struct {
 	again   func(context.Context) (*Found, error)
 }
 
-// FindKey finds the newest published object of a key, for a signature made with
-// the actor's own key.
-func (p *Pipeline) FindKey(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key string) (*Found, error) {
-	if err := policy.Allow(actor, policy.S3Read, ""); err != nil {
-		return nil, p.refuse("get", fmt.Errorf("find: %w", err))
-	}
-	f, err := p.findKey(ctx, actor, bucket, key)
-	return f, p.refuse("get", err)
-}
-
-func (p *Pipeline) findKey(ctx context.Context, actor registry.Actor, bucket registry.BucketName, key string) (*Found, error) {
-	seen := p.transfers.look()
-	o, err := p.ledger.Named(ctx, actor.Tenant, bucket, key)
-	if err != nil {
-		return nil, fmt.Errorf("find: %w", err)
-	}
-	return p.found(seen, o, actor, func(ctx context.Context) (*Found, error) {
-		return p.findKey(ctx, actor, bucket, key)
-	})
-}
-
 // FindObject finds an object by its id, for a reader of the control port.
 // registry.ErrNotPublished if it is in any other state.
 func (p *Pipeline) FindObject(ctx context.Context, actor registry.Actor, id registry.ObjectID) (*Found, error) {

@@ -79,15 +79,16 @@ const maxFailures = 3
 // Recover finishes what an earlier process left: it is one round of what Run
 // does all the time. A store that is down delays the clearing up, not the start.
 func (p *Pipeline) Recover(ctx context.Context) error {
-	return errors.Join(p.PromoteAll(ctx), p.Sweep(ctx), p.RotateURLKeys(ctx))
+	return errors.Join(p.clearSpool(), p.PromoteAll(ctx), p.Age(ctx), p.Sweep(ctx), p.RotateURLKeys(ctx))
 }
 
-// Run clears up, promotes and rotates keys, periodically and when there is reason to, until
-// ctx ends. What fails is logged and tried again.
+// Run clears up, promotes, carries out lifecycle rules and rotates keys, periodically
+// and when there is reason to, until ctx ends. What fails is logged and tried again.
 func (p *Pipeline) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.every(ctx, "sweep", p.cfg.SweepEvery, p.nudge, p.Sweep) })
 	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.promoteDue) })
+	wg.Go(func() { p.every(ctx, "lifecycle", p.cfg.LifecycleEvery, nil, p.Age) })
 	wg.Go(func() { p.every(ctx, "rotate", p.cfg.RotateEvery/24, nil, p.RotateURLKeys) })
 	wg.Wait()
 }

@@ -18,12 +18,15 @@ type Limits struct {
 	MaxGetURLTTL  time.Duration
 	PresignMaxTTL time.Duration // of URLs that SDKs sign with user keys
 	MaxTokenTTL   time.Duration // of a bearer token
-	MaxSize       int64         // bytes in one PUT
+	MaxSize       int64         // bytes in one PUT, or in one part
 }
 
-// MaxSinglePut is the most one PUT may carry, 5 GiB as in S3; see
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
-const MaxSinglePut = 5 << 30
+// What S3 takes at most, in bytes: in one PUT or part, and in an object of many
+// parts; see https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html.
+const (
+	MaxSinglePut = 5 << 30
+	MaxObject    = 5 << 40
+)
 
 // minURLTTL is the shortest lifetime of a signed URL: X-Amz-Expires counts
 // whole seconds.
@@ -51,6 +54,7 @@ type UploadRequest struct {
 	ContentType string
 	Size        int64         // bytes, exact
 	URLTTL      time.Duration // 0 asks for the default
+	InParts     bool          // the limit of one PUT is not that of the whole
 }
 
 // UploadTerms is what it gets.
@@ -65,7 +69,11 @@ func (l Limits) Upload(b registry.Bucket, req UploadRequest) (UploadTerms, error
 	if err := Filename(req.Filename); err != nil {
 		return UploadTerms{}, err
 	}
-	if err := l.Object(b, req.ContentType, req.Size); err != nil {
+	check := l.Object
+	if req.InParts {
+		check = l.Whole
+	}
+	if err := check(b, req.ContentType, req.Size); err != nil {
 		return UploadTerms{}, err
 	}
 	ttl, err := l.PutURL(b, req.URLTTL)
@@ -75,25 +83,59 @@ func (l Limits) Upload(b registry.Bucket, req UploadRequest) (UploadTerms, error
 	return UploadTerms{SessionTTL: or(b.SessionTTL, l.SessionTTL), URLTTL: ttl}, nil
 }
 
-// Object decides whether bucket b takes size bytes declared as contentType. It
-// returns ErrInvalid, ErrTypeNotAllowed or ErrSizeNotAllowed. A direct bucket
-// that allows every type takes any declaration, even one that is no media type,
-// as S3 does.
+// Object decides whether bucket b takes size bytes declared as contentType in one
+// PUT. It returns ErrInvalid, ErrTypeNotAllowed or ErrSizeNotAllowed. A direct
+// bucket that allows every type takes any declaration, even one that is no media
+// type, as S3 does.
 func (l Limits) Object(b registry.Bucket, contentType string, size int64) error {
-	if b.Intake != registry.IntakeDirect || len(b.AllowedTypes) > 0 {
-		if err := MediaType(contentType); err != nil {
-			return err
-		}
-		if !declarable(contentType, b.AllowedTypes) {
-			return fmt.Errorf("%w in %s", ErrTypeNotAllowed, b.Name)
-		}
+	if err := declaredIn(b, contentType); err != nil {
+		return err
 	}
-	most := l.MaxSize
+	return sizeIn(b, size, l.MostInOnePut(b))
+}
+
+// Whole is Object for bytes that do not come in one PUT: an upload in parts, or a
+// copy.
+func (l Limits) Whole(b registry.Bucket, contentType string, size int64) error {
+	if err := declaredIn(b, contentType); err != nil {
+		return err
+	}
+	return sizeIn(b, size, most(b, MaxObject))
+}
+
+// Part decides whether a part of an upload to bucket b may have size bytes. It
+// returns ErrSizeNotAllowed.
+func (l Limits) Part(b registry.Bucket, size int64) error {
+	return sizeIn(b, size, l.MostInOnePut(b))
+}
+
+// MostInOnePut is how many bytes one PUT to bucket b may carry.
+func (l Limits) MostInOnePut(b registry.Bucket) int64 { return min(most(b, l.MaxSize), l.MaxSize) }
+
+// most is the bucket's maximum, or else the server's.
+func most(b registry.Bucket, server int64) int64 {
 	if b.MaxSize > 0 {
-		most = b.MaxSize
+		return b.MaxSize
 	}
+	return server
+}
+
+func sizeIn(b registry.Bucket, size, most int64) error {
 	if size < 0 || size > most {
 		return fmt.Errorf("%w: at most %d bytes in %s", ErrSizeNotAllowed, most, b.Name)
+	}
+	return nil
+}
+
+func declaredIn(b registry.Bucket, contentType string) error {
+	if b.Intake == registry.IntakeDirect && len(b.AllowedTypes) == 0 {
+		return nil
+	}
+	if err := MediaType(contentType); err != nil {
+		return err
+	}
+	if !declarable(contentType, b.AllowedTypes) {
+		return fmt.Errorf("%w in %s", ErrTypeNotAllowed, b.Name)
 	}
 	return nil
 }
@@ -111,11 +153,22 @@ func (l Limits) GetURL(b registry.Bucket, asked time.Duration) (time.Duration, e
 	return within("GET URL", asked, min(max(l.GetURLTTL, least), most), least, most)
 }
 
-// Presign returns ErrInvalidTTL for a URL that an SDK signed with a user key
-// for longer than the maximum.
-func (l Limits) Presign(lifetime time.Duration) error {
-	if lifetime < minURLTTL || lifetime > l.PresignMaxTTL {
-		return fmt.Errorf("%w: presigned URLs live at most %s (setting PRESIGN_MAX_TTL)", ErrInvalidTTL, l.PresignMaxTTL)
+// Presign returns ErrInvalidTTL for a URL that an SDK signed with a key of tenant t
+// for longer than the shortest of the server's, the tenant's and bucket b's
+// maximum, and names the one that refuses. Without a bucket b is the zero value.
+func (l Limits) Presign(t registry.Tenant, b registry.Bucket, lifetime time.Duration) error {
+	if lifetime < minURLTTL {
+		return fmt.Errorf("%w: presigned URLs live at least %s", ErrInvalidTTL, minURLTTL)
+	}
+	most, setting := l.PresignMaxTTL, "setting PRESIGN_MAX_TTL"
+	if t.PresignMaxTTL > 0 && t.PresignMaxTTL < most {
+		most, setting = t.PresignMaxTTL, "presign_max_ttl of the tenant"
+	}
+	if b.PresignMaxTTL > 0 && b.PresignMaxTTL < most {
+		most, setting = b.PresignMaxTTL, "presign_max_ttl of the bucket"
+	}
+	if lifetime > most {
+		return fmt.Errorf("%w: presigned URLs live at most %s (%s)", ErrInvalidTTL, most, setting)
 	}
 	return nil
 }
@@ -145,8 +198,8 @@ func (l Limits) Profile(b registry.Bucket) error {
 			return err
 		}
 	}
-	if b.MaxSize < 0 || b.MaxSize > l.MaxSize {
-		return fmt.Errorf("%w: maximum size is at most %d bytes", ErrSizeNotAllowed, l.MaxSize)
+	if b.MaxSize < 0 || b.MaxSize > MaxObject {
+		return fmt.Errorf("%w: maximum size is at most %d bytes", ErrSizeNotAllowed, int64(MaxObject))
 	}
 	for _, ttl := range []struct {
 		name        string
@@ -156,6 +209,7 @@ func (l Limits) Profile(b registry.Bucket) error {
 		{"put_url_ttl", b.PutURLTTL, l.MaxPutURLTTL},
 		{"get_url_min_ttl", b.GetURLMinTTL, l.PresignMaxTTL},
 		{"get_url_max_ttl", b.GetURLMaxTTL, l.PresignMaxTTL},
+		{"presign_max_ttl", b.PresignMaxTTL, l.PresignMaxTTL},
 	} {
 		if ttl.value == 0 {
 			continue

@@ -1,0 +1,37 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+)
+
+// Waiting returns the latest accepted write of a key that is not published: it
+// waits for its inspection, or was rejected. ErrNotFound if there is none, or if
+// something was published or deleted after it.
+func (l *Ledger) Waiting(ctx context.Context, tenant TenantName, bucket BucketName, key string) (Object, error) {
+	var o Object
+	err := l.view(ctx, func(t *txn) error {
+		if _, err := t.bucket(tenant, bucket); err != nil {
+			return err
+		}
+		if !validKey(key) {
+			return ErrNotFound
+		}
+		found, err := t.unpublished(tenant, bucket, key)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrNotFound
+		}
+		o, err = t.object(tenant, found[len(found)-1].object)
+		if err == nil && o.Overtaken {
+			return ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return Object{}, fmt.Errorf("waiting: %w", err)
+	}
+	return o, nil
+}
