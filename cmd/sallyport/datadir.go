@@ -21,6 +21,7 @@ const (
 	lockFile            = "lock"                  // held while a server or fsck uses the directory
 	ledgerFile          = "ledger.db"             //
 	blobDir             = "objects"               // the disk backend's
+	spoolDir            = "spool"                 // forms on their way in; empty but for their moment
 	rootKeyFile         = "root.key"              // seals the ledger's secrets, unless root.key_file is set
 	rootCredentialsFile = "root-credentials.json" // the generated root key
 	endpointsFile       = "endpoints.json"        // where the running server listens

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"sallyport/cmd/sallyport/config"
@@ -101,6 +102,9 @@ func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {
 		Detect: inspect.Detect, Lineage: inspect.Lineage,
 		ScannerRequired: s.cfg.ScannerRequired,
 		MinFree:         uint64(s.cfg.DataMinFree),
+		SpoolDir:        filepath.Join(s.cfg.DataDir, spoolDir),
+		SpoolFree:       func() (uint64, error) { return freeSpace(s.cfg.DataDir) },
+		LifecycleEvery:  s.cfg.LifecycleEvery,
 	})
 }
 

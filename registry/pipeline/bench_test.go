@@ -61,7 +61,7 @@ func BenchmarkOpen(b *testing.B) {
 	reader := admin
 	reader.Roles = []registry.Role{registry.RoleReader}
 	for b.Loop() {
-		f, err := r.FindKey(b.Context(), reader, "bench", "k")
+		f, err := r.FindVersion(b.Context(), reader, "bench", "k", "")
 		if err != nil {
 			b.Fatal(err)
 		}

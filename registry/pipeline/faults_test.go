@@ -120,7 +120,7 @@ func (r *rig) kept(p progress) {
 	r.scan()
 	r.settled()
 	r.keptSession(p)
-	_, err := r.FindKey(r.ctx(), admin, "photos", "k")
+	_, err := r.FindVersion(r.ctx(), admin, "photos", "k", "")
 	switch {
 	case p.deleted && !errors.Is(err, registry.ErrNotFound):
 		r.tb.Errorf("deleted object: %v, want ErrNotFound", err)

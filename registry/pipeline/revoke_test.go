@@ -157,8 +157,7 @@ func TestRevocationCutsDownloads(t *testing.T) {
 			return r.SuspendTenant(r.ctx(), olga, a.Tenant)
 		},
 		"delete by key": func(r *rig, _ registry.Actor, g registry.Grant) error {
-			_, err := r.DeleteKeys(r.ctx(), admin, registry.DefaultBucket, []string{string(g.Object)})
-			return err
+			return r.deleteKeys(registry.DefaultBucket, string(g.Object))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +217,7 @@ func TestRevokedBetweenProofAndUse(t *testing.T) {
 		if err := revoke(carol); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.FindKey(t.Context(), carol, "photos", "k"); !errors.Is(err, registry.ErrRevoked) {
+		if _, err := r.FindVersion(t.Context(), carol, "photos", "k", ""); !errors.Is(err, registry.ErrRevoked) {
 			t.Errorf("%s: read by key: %v, want ErrRevoked", name, err)
 		}
 		if _, err := r.FindObject(t.Context(), carol, b.Object.ID); !errors.Is(err, registry.ErrRevoked) {
@@ -257,13 +256,13 @@ func TestSuspendedBetweenProofAndUse(t *testing.T) {
 	if err := r.SuspendTenant(t.Context(), admin, "acme"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.FindKey(t.Context(), dave, "photos", "k"); !errors.Is(err, registry.ErrTenantSuspended) {
+	if _, err := r.FindVersion(t.Context(), dave, "photos", "k", ""); !errors.Is(err, registry.ErrTenantSuspended) {
 		t.Errorf("suspended: %v, want ErrTenantSuspended", err)
 	}
 	if err := r.ResumeTenant(t.Context(), admin, "acme"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.FindKey(t.Context(), dave, "photos", "k"); err != nil {
+	if _, err := r.FindVersion(t.Context(), dave, "photos", "k", ""); err != nil {
 		t.Errorf("resumed: %v", err)
 	}
 }
@@ -283,7 +282,7 @@ func TestOverwritingEndsUrlsOfTheOldObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byKey, err := r.FindKey(t.Context(), admin, "photos", "k")
+	byKey, err := r.FindVersion(t.Context(), admin, "photos", "k", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +380,7 @@ func TestNothingIsReadableBeforeItIsPublished(t *testing.T) {
 			if _, err := r.FindObject(t.Context(), admin, id); !errors.Is(err, registry.ErrNotPublished) {
 				t.Errorf("by id: %v, want ErrNotPublished", err)
 			}
-			if _, err := r.FindKey(t.Context(), admin, registry.DefaultBucket, string(id)); !errors.Is(err, registry.ErrNotFound) {
+			if _, err := r.FindVersion(t.Context(), admin, registry.DefaultBucket, string(id), ""); !errors.Is(err, registry.ErrNotFound) {
 				t.Errorf("by key: %v, want ErrNotFound", err)
 			}
 			if _, _, err := r.IssueGet(t.Context(), admin, id, registry.Attachment, 0); !errors.Is(err, registry.ErrNotPublished) {

@@ -328,6 +328,19 @@ func (r *rig) putKey(bucket registry.BucketName, key string, data []byte) (regis
 	return r.PutObject(r.ctx(), t, bodyOf(data))
 }
 
+// deleteKeys deletes what is current under each key.
+func (r *rig) deleteKeys(bucket registry.BucketName, keys ...string) error {
+	list := make([]registry.Deletion, len(keys))
+	for i, key := range keys {
+		list[i].Key = key
+	}
+	results, err := r.DeleteVersions(r.ctx(), admin, bucket, list)
+	for _, result := range results {
+		err = errors.Join(err, result.Err)
+	}
+	return err
+}
+
 func (r *rig) bucket(name registry.BucketName) {
 	r.tb.Helper()
 	if err := r.CreateBucket(r.ctx(), admin, name); err != nil {

@@ -325,7 +325,7 @@ func TestScannerRequiredHoldsDirectWrites(t *testing.T) {
 	if o = r.mustBe(o.ID, registry.ObjectQuarantined); !o.Held {
 		t.Error("not held")
 	}
-	if _, err := r.FindKey(t.Context(), admin, "photos", "k"); !errors.Is(err, registry.ErrNotFound) {
+	if _, err := r.FindVersion(t.Context(), admin, "photos", "k", ""); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("read: %v, want ErrNotFound", err)
 	}
 }

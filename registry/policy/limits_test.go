@@ -112,7 +112,41 @@ func TestGetURLLifetimes(t *testing.T) {
 	}
 }
 
-func TestPresignAndTokenLifetimes(t *testing.T) {
+func TestPresignedLifetimes(t *testing.T) {
+	l := policy.Defaults()
+	tenant := func(most time.Duration) registry.Tenant { return registry.Tenant{PresignMaxTTL: most} }
+	bucket := func(most time.Duration) registry.Bucket { return registry.Bucket{PresignMaxTTL: most} }
+	for _, c := range []struct {
+		name     string
+		tenant   registry.Tenant
+		bucket   registry.Bucket
+		lifetime time.Duration
+		refuses  string // what the refusal names; "" if there is none
+	}{
+		{"for nothing", tenant(0), bucket(0), 0, "at least"},
+		{"server", tenant(0), bucket(0), time.Hour + time.Second, "PRESIGN_MAX_TTL"},
+		{"server before wider ones", tenant(2 * time.Hour), bucket(3 * time.Hour), time.Hour + time.Second, "PRESIGN_MAX_TTL"},
+		{"tenant", tenant(time.Minute), bucket(0), time.Minute + time.Second, "of the tenant"},
+		{"bucket", tenant(0), bucket(time.Minute), time.Minute + time.Second, "of the bucket"},
+		{"the shorter one is the bucket's", tenant(2 * time.Minute), bucket(time.Minute), time.Minute + time.Second, "of the bucket"},
+		{"the shorter one is the tenant's", tenant(time.Minute), bucket(2 * time.Minute), time.Minute + time.Second, "of the tenant"},
+		{"the server's most", tenant(0), bucket(0), time.Hour, ""},
+		{"the tenant's most", tenant(time.Minute), bucket(time.Hour), time.Minute, ""},
+		{"the bucket's most", tenant(time.Hour), bucket(time.Minute), time.Minute, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := l.Presign(c.tenant, c.bucket, c.lifetime)
+			switch {
+			case c.refuses == "" && err != nil:
+				t.Error(err)
+			case c.refuses != "" && (!errors.Is(err, policy.ErrInvalidTTL) || !strings.Contains(err.Error(), c.refuses)):
+				t.Errorf("got %v, want ErrInvalidTTL that names %q", err, c.refuses)
+			}
+		})
+	}
+}
+
+func TestTokenLifetimes(t *testing.T) {
 	l := policy.Defaults()
 	for _, c := range []struct {
 		name     string
@@ -120,9 +154,6 @@ func TestPresignAndTokenLifetimes(t *testing.T) {
 		lifetime time.Duration
 		want     error
 	}{
-		{"presign for nothing", l.Presign, 0, policy.ErrInvalidTTL},
-		{"presign too long", l.Presign, time.Hour + time.Second, policy.ErrInvalidTTL},
-		{"presign the most", l.Presign, time.Hour, nil},
 		{"token for nothing", l.Token, 0, policy.ErrInvalidTTL},
 		{"token for ever", l.Token, 1 << 62, policy.ErrInvalidTTL},
 		{"token for a year", l.Token, 365 * 24 * time.Hour, nil},
@@ -132,9 +163,6 @@ func TestPresignAndTokenLifetimes(t *testing.T) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
-	}
-	if err := l.Presign(2 * time.Hour); err == nil || !strings.Contains(err.Error(), "PRESIGN_MAX_TTL") {
-		t.Errorf("the refusal %v does not name the setting", err)
 	}
 }
 
@@ -154,10 +182,11 @@ func TestProfile(t *testing.T) {
 		{"everything as a pattern", with(func(b *registry.Bucket) { b.AllowedTypes = []string{"*/*"} }), policy.ErrInvalid},
 		{"pattern in upper case", with(func(b *registry.Bucket) { b.AllowedTypes = []string{"Image/png"} }), policy.ErrInvalid},
 		{"pattern with parameters", with(func(b *registry.Bucket) { b.AllowedTypes = []string{"text/plain; a=b"} }), policy.ErrInvalid},
-		{"size", with(func(b *registry.Bucket) { b.MaxSize = 5<<30 + 1 }), policy.ErrSizeNotAllowed},
+		{"size", with(func(b *registry.Bucket) { b.MaxSize = 5<<40 + 1 }), policy.ErrSizeNotAllowed},
 		{"session", with(func(b *registry.Bucket) { b.SessionTTL = 8 * 24 * time.Hour }), policy.ErrInvalidTTL},
 		{"put url", with(func(b *registry.Bucket) { b.PutURLTTL = time.Hour }), policy.ErrInvalidTTL},
 		{"get url", with(func(b *registry.Bucket) { b.GetURLMaxTTL = 2 * time.Hour }), policy.ErrInvalidTTL},
+		{"presigned url", with(func(b *registry.Bucket) { b.PresignMaxTTL = 2 * time.Hour }), policy.ErrInvalidTTL},
 		{"least above most", with(func(b *registry.Bucket) { b.GetURLMinTTL = 10 * time.Minute }), policy.ErrInvalidTTL},
 		{"plain", profile, nil},
 		{"all set", with(func(b *registry.Bucket) {
@@ -170,6 +199,56 @@ func TestProfile(t *testing.T) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+func TestSizes(t *testing.T) {
+	open := registry.Bucket{Name: "photos", Intake: registry.IntakeDirect}
+	sized := func(most int64) registry.Bucket {
+		b := open
+		b.MaxSize = most
+		return b
+	}
+	small := policy.Defaults()
+	small.MaxSize = 1 << 20
+	const label = "binary/octet-stream"
+	onePut := func(l policy.Limits, b registry.Bucket, n int64) error { return l.Object(b, label, n) }
+	part := policy.Limits.Part
+	whole := func(l policy.Limits, b registry.Bucket, n int64) error { return l.Whole(b, label, n) }
+	for _, c := range []struct {
+		name   string
+		check  func(policy.Limits, registry.Bucket, int64) error
+		limits policy.Limits
+		bucket registry.Bucket
+		most   int64
+	}{
+		{"one put", onePut, policy.Defaults(), open, 5 << 30},
+		{"one put to a small server", onePut, small, open, 1 << 20},
+		{"one put to a small bucket", onePut, policy.Defaults(), sized(10), 10},
+		{"one put to a large bucket", onePut, policy.Defaults(), sized(1 << 40), 5 << 30},
+		{"one part", part, policy.Defaults(), open, 5 << 30},
+		{"one part of a small server", part, small, sized(1 << 40), 1 << 20},
+		{"one part for a small bucket", part, policy.Defaults(), sized(10), 10},
+		{"whole", whole, small, open, 5 << 40},
+		{"whole in a small bucket", whole, policy.Defaults(), sized(10), 10},
+		{"whole in a large bucket", whole, small, sized(1 << 40), 1 << 40},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for size, want := range map[int64]error{-1: policy.ErrSizeNotAllowed, c.most + 1: policy.ErrSizeNotAllowed, c.most: nil} {
+				if err := c.check(c.limits, c.bucket, size); !errors.Is(err, want) {
+					t.Errorf("%d bytes: got %v, want %v", size, err, want)
+				}
+			}
+		})
+	}
+	if err := small.Whole(sized(0), "", 1); err != nil {
+		t.Errorf("a label that is no type, in an open bucket: %v", err)
+	}
+	if _, err := small.Upload(profile, policy.UploadRequest{Filename: "a", ContentType: "image/png", Size: 1 << 21, InParts: true}); err != nil {
+		t.Errorf("a session in parts beyond one put: %v", err)
+	}
+	if _, err := small.Upload(profile, policy.UploadRequest{Filename: "a", ContentType: "image/png", Size: 1 << 21}); !errors.Is(err, policy.ErrSizeNotAllowed) {
+		t.Errorf("a session of one put: %v, want ErrSizeNotAllowed", err)
 	}
 }
 

@@ -42,6 +42,12 @@ var wanted = map[policy.Action]string{
 	policy.S3Delete:         "---w--",
 	policy.S3CreateBucket:   "---w--",
 	policy.S3DeleteBucket:   "---w--",
+	policy.S3ReadConfig:     "ww-w--",
+	policy.S3WriteConfig:    "---w--",
+	policy.S3ListUploads:    "w--w--",
+	policy.S3Multipart:      "o--w--",
+	policy.S3Lock:           "---w--",
+	policy.S3BypassLock:     "---w--",
 }
 
 func TestEveryRoleAndAction(t *testing.T) {

@@ -112,7 +112,8 @@ type Config struct {
 	// How long an upload URL lives unless its profile says otherwise, at most
 	// 15m. An expired one can be issued anew while the session lives.
 	UploadsPutURLTTL time.Duration `key:"uploads.put_url_ttl"`
-	// Largest object unless its profile says otherwise, at most 5GiB.
+	// Most that one PUT or one part may carry, at most 5GiB. An object of many
+	// parts may have 5TiB, or what its profile says.
 	UploadsMaxSize Size `key:"uploads.max_size"`
 	// How long a download URL lives when the request does not say, 60s to 300s.
 	DownloadsURLTTL time.Duration `key:"downloads.url_ttl"`
@@ -122,6 +123,9 @@ type Config struct {
 	ScannerRequired bool `key:"scanner.required"`
 	// Objects inspected at the same time.
 	ScannerWorkers int `key:"scanner.workers"`
+
+	// How often the lifecycle rules of buckets are carried out.
+	LifecycleEvery time.Duration `key:"lifecycle.every"`
 
 	// How long running transfers may go on after SIGTERM before they are cut.
 	ServerShutdownGrace time.Duration `key:"server.shutdown_grace"`
@@ -159,6 +163,7 @@ func Default() Config {
 		UploadsMaxSize:       5 << 30,
 		DownloadsURLTTL:      300 * time.Second,
 		ScannerWorkers:       2,
+		LifecycleEvery:       time.Hour,
 		ServerShutdownGrace:  30 * time.Second,
 		ServerMaxConnections: 8192,
 		ServerHeaderTimeout:  10 * time.Second,

@@ -110,6 +110,7 @@ func TestBadValues(t *testing.T) {
 		{"PUT URL beyond 15m", "", []string{"SALLYPORT_UPLOADS_PUT_URL_TTL=16m"}, "SALLYPORT_UPLOADS_PUT_URL_TTL: 16m is not between"},
 		{"GET URL under 60s", "", []string{"SALLYPORT_DOWNLOADS_URL_TTL=59s"}, "SALLYPORT_DOWNLOADS_URL_TTL"},
 		{"presigned beyond a week", "", []string{"SALLYPORT_PRESIGN_MAX_TTL=169h"}, "SALLYPORT_PRESIGN_MAX_TTL"},
+		{"lifecycle without rest", "", []string{"SALLYPORT_LIFECYCLE_EVERY=0s"}, "SALLYPORT_LIFECYCLE_EVERY"},
 		{"no workers", "", []string{"SALLYPORT_SCANNER_WORKERS=0"}, "SALLYPORT_SCANNER_WORKERS"},
 	}
 	for _, test := range tests {

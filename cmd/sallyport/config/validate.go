@@ -137,6 +137,7 @@ func (c *Config) validateLimits(k *check) {
 	between("uploads.session_ttl", c.UploadsSessionTTL, time.Second, 7*24*time.Hour)
 	between("uploads.put_url_ttl", c.UploadsPutURLTTL, time.Second, maxPutURLTTL)
 	between("downloads.url_ttl", c.DownloadsURLTTL, minGetURLTTL, maxGetURLTTL)
+	between("lifecycle.every", c.LifecycleEvery, time.Second, 7*24*time.Hour)
 	between("server.shutdown_grace", c.ServerShutdownGrace, 0, long)
 	between("server.header_timeout", c.ServerHeaderTimeout, 100*time.Millisecond, time.Hour)
 	between("server.idle_timeout", c.ServerIdleTimeout, 100*time.Millisecond, time.Hour)
