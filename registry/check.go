@@ -24,7 +24,7 @@ const maxFindings = 20
 func (l *Ledger) Check(ctx context.Context) error {
 	err := l.view(ctx, func(t *txn) error {
 		c := checker{txn: t, counts: make(map[kv.Table]int)}
-		for _, part := range []func() error{c.uploads, c.objects, c.indexes, c.blobs, c.identities} {
+		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.blobs, c.identities} {
 			if err := part(); err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func (c *checker) uploads() error {
 		c.pair(&u, &o)
 		if known, err := c.has(tGrants, keyOf(u.Tenant, string(u.Grant))); err != nil {
 			return err
-		} else if !known {
+		} else if !known && u.PartSize == 0 {
 			c.report("the latest grant of upload %s is gone", u.ID)
 		}
 		return c.history(&o, &u)
@@ -102,7 +102,7 @@ func (c *checker) pair(u *Upload, o *Object) {
 	if stored := u.State == UploadUploaded || u.State == UploadFinalized; stored != (u.Stored != nil) && !over {
 		c.report("upload %s is %s, stored: %v", u.ID, u.State, u.Stored != nil)
 	}
-	if holds := u.State == UploadUploading || u.State == UploadUploaded; holds != (u.Staging != "") {
+	if holds := u.PartSize == 0 && (u.State == UploadUploading || u.State == UploadUploaded); holds != (u.Staging != "") {
 		c.report("upload %s is %s, staging key: %v", u.ID, u.State, u.Staging != "")
 	}
 }
@@ -291,7 +291,8 @@ func (c *checker) history(o *Object, u *Upload) error {
 func isUploadEvent(t EventType) bool {
 	switch t {
 	case EventUploadCreated, EventUploadURLIssued, EventUploadReceiving, EventUploadReceived,
-		EventUploadPutFailed, EventUploadFinalized, EventUploadAborted, EventUploadExpired:
+		EventUploadPutFailed, EventUploadFinalized, EventUploadAborted, EventUploadExpired,
+		EventUploadPartReceived, EventUploadPartRegistered:
 		return true
 	}
 	return false

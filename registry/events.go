@@ -126,6 +126,7 @@ type Event struct {
 	Reason       string        `json:"reason,omitempty"` // a code, never a sentence
 	Roles        []Role        `json:"roles,omitempty"`
 	ExpiresAt    time.Time     `json:"expires_at,omitzero"`
+	Part         int           `json:"part,omitempty"` // of a session in parts, from 1
 
 	Block *BlockNote `json:"block,omitempty"` // access.block only
 	Gap   *GapNote   `json:"gap,omitempty"`   // access.gap only

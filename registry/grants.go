@@ -11,6 +11,7 @@ import (
 type Ticket struct {
 	Grant  Grant
 	Upload Upload // PUT only
+	Part   Part   // PUT of a part only
 	Object Object
 }
 
@@ -47,20 +48,25 @@ func (t *txn) usable(tenant TenantName, id GrantID, op GrantOp) (Grant, error) {
 	return g, nil
 }
 
-// putGrant checks a PUT grant for its upload.
-func (t *txn) putGrant(tenant TenantName, id GrantID, u *Upload) (Grant, error) {
+// putGrant checks a PUT grant for its upload and returns the turn that it is for.
+func (t *txn) putGrant(tenant TenantName, id GrantID, u *Upload) (Grant, turn, error) {
 	g, err := t.usable(tenant, id, GrantPut)
 	switch {
 	case err != nil:
-		return g, err
+		return g, turn{}, err
 	case g.Upload != u.ID:
-		return g, ErrGrantRevoked
-	case u.Grant != g.ID:
-		return g, ErrGrantSuperseded
-	case !t.now.Before(g.ExpiresAt):
-		return g, ErrGrantExpired
+		return g, turn{}, ErrGrantRevoked
 	}
-	return g, nil
+	x, err := t.turnOf(u, g.Part)
+	switch {
+	case err != nil:
+		return g, x, err
+	case x.grant() != g.ID && (u.PartSize == 0 || u.open()):
+		return g, x, ErrGrantSuperseded
+	case !t.now.Before(g.ExpiresAt):
+		return g, x, ErrGrantExpired
+	}
+	return g, x, nil
 }
 
 // PutTicket reads what the use of a PUT URL rests on and returns the first
@@ -85,10 +91,14 @@ func (l *Ledger) PutTicket(ctx context.Context, tenant TenantName, id GrantID) (
 			return err
 		}
 		k = Ticket{Grant: g, Upload: u, Object: o}
-		if _, err := t.putGrant(tenant, id, &u); err != nil {
+		_, x, err := t.putGrant(tenant, id, &u)
+		if x.part != nil {
+			k.Part = *x.part
+		}
+		if err != nil {
 			return err
 		}
-		return t.mayPut(&u, Actor{Principal: g.Principal, Credential: g.Credential})
+		return t.mayPut(x, Actor{Principal: g.Principal, Credential: g.Credential})
 	})
 	if err != nil {
 		return k, fmt.Errorf("put ticket: %w", err)
@@ -99,7 +109,7 @@ func (l *Ledger) PutTicket(ctx context.Context, tenant TenantName, id GrantID) (
 // IssuePutURL issues a new PUT grant for a session of the actor's tenant;
 // earlier ones stop working. ErrUploadAlreadyReceived once the bytes are there,
 // and what else stands between an upload and its bytes, a running attempt
-// excepted.
+// excepted. A session in parts is ErrInvalid: see IssuePartURL.
 func (l *Ledger) IssuePutURL(ctx context.Context, by Actor, id UploadID, ttl time.Duration) (Grant, error) {
 	next, err := l.ids.next(prefixGrant, l.Now())
 	if err != nil {
@@ -114,10 +124,14 @@ func (l *Ledger) IssuePutURL(ctx context.Context, by Actor, id UploadID, ttl tim
 		if err != nil {
 			return err
 		}
-		if err := t.mayPut(&u, by); err != nil && !errors.Is(err, ErrUploadInProgress) {
+		x, err := t.turnOf(&u, 0)
+		if err != nil {
 			return err
 		}
-		g = t.newPutGrant(by, &u, GrantID(next), ttl)
+		if err := t.mayPut(x, by); err != nil && !errors.Is(err, ErrUploadInProgress) {
+			return err
+		}
+		g = t.newPutGrant(by, x, GrantID(next), ttl)
 		if err := t.put(tGrants, keyOf(g.Tenant, next), &g); err != nil {
 			return err
 		}

@@ -228,6 +228,9 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 		if err != nil || u.Staging == blob && u.State == UploadUploaded {
 			return err == nil, err
 		}
+		if stored, err := t.storesPart(&u, blob); stored || err != nil {
+			return stored, err
+		}
 		object = u.Object
 	}
 	o, err := t.object(tenant, object)

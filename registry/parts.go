@@ -30,6 +30,7 @@ type Part struct {
 	Staging    BlobKey
 	Grant      GrantID
 	Registered bool
+	Used       bool // the grant in force has stored its bytes
 }
 
 // NewPart is a part of a multipart upload: bytes that are durable under Intent's

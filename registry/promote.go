@@ -23,6 +23,9 @@ func (l *Ledger) SettleScan(ctx context.Context, c Claim, v Verdict, detected st
 		if detected != "" {
 			o.DetectedType = detected
 		}
+		if v, err = t.digested(&o, v, c.SHA256); err != nil {
+			return err
+		}
 		switch v.Result {
 		case VerdictClean:
 			return t.judge(&o, v)
@@ -68,6 +71,9 @@ func (t *txn) targets(o *Object) ([]BlobKey, error) {
 		keys[i] = x.Blob
 		if strings.HasPrefix(string(x.Blob), stagingPrefix) {
 			keys[i], moves = acceptedKey(row.PathHash, t.now, o.ID), true
+			if o.PartCount > 0 {
+				keys[i] = acceptedPartKey(row.PathHash, t.now, o.ID, i+1)
+			}
 		}
 	}
 	if !moves {

@@ -7,10 +7,14 @@ import (
 	"time"
 )
 
-// Attempt is one try to receive an upload's bytes. It holds the turn until it
-// completes, fails, or its lease lapses and another takes it over.
+// Attempt is one try to receive an upload's bytes, or those of one of its parts. It
+// holds the turn until it completes, fails, or its lease lapses and another takes
+// it over.
 type Attempt struct {
 	Upload     Upload
+	Part       int     // from 1; 0 for all of the bytes
+	Size       int64   // bytes it is to bring
+	Grant      GrantID // "" if it needs none
 	Number     uint64
 	Epoch      uint64
 	Blob       BlobKey // where the bytes go; registered before this was returned
@@ -21,8 +25,9 @@ type Attempt struct {
 // BeginPut takes the turn, if the checks of PutTicket still hold, and registers
 // the attempt's key. Exactly one of any number of callers wins; the others get
 // ErrUploadInProgress. grant is "" where the bytes come from an authenticated
-// principal rather than by a URL. A dead attempt (its lease lapsed, or its
-// process ended) is taken over.
+// principal rather than by a URL, which parts do not. A part has a turn of its own:
+// its grant says which. A dead attempt (its lease lapsed, or its process ended) is
+// taken over.
 func (l *Ledger) BeginPut(ctx context.Context, by Actor, tenant TenantName, id UploadID, grant GrantID) (Attempt, error) {
 	var a Attempt
 	err := l.update(ctx, func(t *txn) error {
@@ -31,17 +36,21 @@ func (l *Ledger) BeginPut(ctx context.Context, by Actor, tenant TenantName, id U
 			return err
 		}
 		who := by
-		if grant != "" {
-			g, err := t.putGrant(tenant, grant, &u)
-			if err != nil {
-				return err
-			}
+		var x turn
+		if grant == "" {
+			x, err = t.turnOf(&u, 0)
+		} else {
+			var g Grant
+			g, x, err = t.putGrant(tenant, grant, &u)
 			who = Actor{Tenant: tenant, Principal: g.Principal, Credential: g.Credential, RequestID: by.RequestID}
 		}
-		if err := t.mayPut(&u, who); err != nil {
+		if err != nil {
 			return err
 		}
-		a, err = t.beginPut(&u, who, grant)
+		if err := t.mayPut(x, who); err != nil {
+			return err
+		}
+		a, err = t.begin(x, who, grant)
 		return err
 	})
 	if err != nil {
@@ -50,43 +59,70 @@ func (l *Ledger) BeginPut(ctx context.Context, by Actor, tenant TenantName, id U
 	return a, nil
 }
 
-func (t *txn) beginPut(u *Upload, who Actor, grant GrantID) (Attempt, error) {
-	row, err := t.tenant(u.Tenant)
+func (t *txn) begin(x turn, who Actor, grant GrantID) (Attempt, error) {
+	row, err := t.tenant(x.u.Tenant)
 	if err != nil {
 		return Attempt{}, err
 	}
+	a := Attempt{Part: x.number(), Size: x.size(), Grant: grant, Epoch: t.l.epoch, LeaseUntil: t.now.Add(t.l.lease), Actor: who}
+	if x.part != nil {
+		err = t.beginPart(x, row.PathHash, &a)
+	} else {
+		err = t.beginWhole(x.u, row.PathHash, &a)
+	}
+	if err != nil {
+		return Attempt{}, err
+	}
+	a.Upload = *x.u
+	return a, nil
+}
+
+func (t *txn) beginWhole(u *Upload, pathHash string, a *Attempt) error {
 	s := uploadBegin
 	if u.State == UploadUploading {
 		// The dead attempt's bytes go. Its intent stays while its epoch lives:
 		// it may still be writing, and dies by ErrFenced, which discards again.
 		s = uploadTakeOver
 		if err := t.discard(u.Staging); err != nil {
-			return Attempt{}, err
+			return err
 		}
 	}
-	ev := t.event(EventUploadReceiving, who)
-	ev.Grant, ev.Attempt = grant, u.Attempt+1
-	blob := stagingKey(row.PathHash, t.now, u.ID, u.Attempt+1)
-	if err := t.register(t.l.epoch, blob); err != nil {
-		return Attempt{}, err
+	a.Number = u.Attempt + 1
+	a.Blob = stagingKey(pathHash, t.now, u.ID, a.Number)
+	if err := t.register(a.Epoch, a.Blob); err != nil {
+		return err
 	}
-	err = t.apply(s, u, ev, func() {
-		u.Attempt++
-		u.Epoch, u.LeaseUntil, u.Staging = t.l.epoch, t.now.Add(t.l.lease), blob
+	return t.apply(s, u, t.receiving(a), func() {
+		u.Attempt, u.Epoch, u.LeaseUntil, u.Staging = a.Number, a.Epoch, a.LeaseUntil, a.Blob
 	})
-	if err != nil {
-		return Attempt{}, err
-	}
-	return Attempt{
-		Upload: *u, Number: u.Attempt, Epoch: u.Epoch, Blob: blob, LeaseUntil: u.LeaseUntil, Actor: who,
-	}, nil
 }
 
-// mayPut is what stands between an upload and its bytes once the grant is in
-// order, in the order in which refusals are told.
-func (t *txn) mayPut(u *Upload, who Actor) error {
+func (t *txn) receiving(a *Attempt) *Event {
+	ev := t.event(EventUploadReceiving, a.Actor)
+	ev.Grant, ev.Attempt, ev.Part = a.Grant, a.Number, a.Part
+	return ev
+}
+
+// mayPut is what stands between a turn and its bytes once the grant is in order,
+// in the order in which refusals are told.
+func (t *txn) mayPut(x turn, who Actor) error {
+	if err := t.mayServe(x, who); err != nil {
+		return err
+	}
 	switch {
-	case u.State == UploadExpired, u.State != UploadFinalized && u.State != UploadAborted && !t.now.Before(u.ExpiresAt) && !t.turnHeld(u):
+	case x.u.State == UploadUploaded, x.part != nil && x.part.Used:
+		return ErrUploadAlreadyReceived
+	case t.held(x):
+		return ErrUploadInProgress
+	}
+	return nil
+}
+
+// mayServe is the beginning of mayPut: whether there can be a use for a URL at all.
+func (t *txn) mayServe(x turn, who Actor) error {
+	u := x.u
+	switch {
+	case u.State == UploadExpired, u.open() && !t.now.Before(u.ExpiresAt) && !t.held(x):
 		return ErrUploadExpired
 	case u.State == UploadAborted:
 		return ErrUploadAborted
@@ -95,58 +131,76 @@ func (t *txn) mayPut(u *Upload, who Actor) error {
 		return err
 	}
 	switch {
-	case u.State == UploadUploaded:
-		return ErrUploadAlreadyReceived
 	case u.State == UploadFinalized:
 		return ErrUploadFinalized
-	case t.turnHeld(u):
-		return ErrUploadInProgress
+	case x.part != nil && x.part.Registered:
+		return ErrUploadAlreadyReceived
 	}
 	return nil
 }
 
-// turnHeld tells whether a living attempt has the turn.
-func (t *txn) turnHeld(u *Upload) bool { return t.l.turnHeld(u, t.now) }
+// open tells whether the session is not over.
+func (u *Upload) open() bool {
+	return u.State == UploadCreated || u.State == UploadUploading || u.State == UploadUploaded
+}
 
-func (l *Ledger) turnHeld(u *Upload, now time.Time) bool {
+// busy tells whether a living attempt has the turn, or one of the parts' turns.
+func (t *txn) busy(u *Upload) bool { return t.l.busy(u, t.now) }
+
+func (l *Ledger) busy(u *Upload, now time.Time) bool {
 	return u.State == UploadUploading && u.Epoch == l.epoch && now.Before(u.LeaseUntil)
 }
 
 // StateNow is the session's state at this moment. Nobody holds the turn of an
 // attempt whose process ended or whose lease lapsed: the session waits for its
-// bytes. One whose time is up is expired before the sweep gets to it, unless an
-// attempt still holds the turn.
+// bytes. (One in parts is uploading from its first part on.) One whose time is up
+// is expired before the sweep gets to it, unless an attempt still holds the turn.
 func (l *Ledger) StateNow(u *Upload) UploadState {
-	now, state := l.Now(), u.State
-	if state == UploadUploading && !l.turnHeld(u, now) {
-		state = UploadCreated
-	}
-	if (state == UploadCreated || state == UploadUploaded) && !now.Before(u.ExpiresAt) {
+	now := l.Now()
+	if u.open() && !now.Before(u.ExpiresAt) && !l.busy(u, now) {
 		return UploadExpired
 	}
-	return state
+	if u.State == UploadUploading && u.PartSize == 0 && !l.busy(u, now) {
+		return UploadCreated
+	}
+	return u.State
 }
 
-// current loads the attempt's upload, or ErrFenced if it is another's turn.
-func (t *txn) current(a Attempt) (Upload, error) {
+// current loads the attempt's turn, or ErrFenced if it is another's.
+func (t *txn) current(a Attempt) (turn, error) {
 	u, err := t.upload(a.Upload.Tenant, a.Upload.ID)
 	if err != nil {
-		return u, err
+		return turn{}, err
 	}
-	if u.State != UploadUploading || u.Attempt != a.Number || u.Epoch != a.Epoch {
-		return u, ErrFenced
+	if u.State != UploadUploading {
+		return turn{}, ErrFenced
 	}
-	return u, nil
+	x, err := t.turnOf(&u, a.Part)
+	if err != nil {
+		return turn{}, err
+	}
+	number, epoch := u.Attempt, u.Epoch
+	if p := x.part; p != nil {
+		number, epoch = p.Attempt, p.Epoch
+	}
+	if number != a.Number || epoch != a.Epoch {
+		return turn{}, ErrFenced
+	}
+	return x, nil
 }
 
 // RenewLease keeps the turn for another lease. ErrFenced: stop.
 func (l *Ledger) RenewLease(ctx context.Context, a Attempt) error {
 	err := l.update(ctx, func(t *txn) error {
-		u, err := t.current(a)
+		x, err := t.current(a)
 		if err != nil {
 			return err
 		}
-		return t.rewrite(&u, func() { u.LeaseUntil = t.now.Add(t.l.lease) })
+		until := t.now.Add(t.l.lease)
+		if x.part != nil {
+			return t.renewPart(x, until)
+		}
+		return t.rewrite(x.u, func() { x.u.LeaseUntil = until })
 	})
 	if err != nil {
 		return fmt.Errorf("renew lease: %w", err)
@@ -163,7 +217,7 @@ func (l *Ledger) FailPut(ctx context.Context, a Attempt, reason string) error {
 		if err := t.condemn(a.Epoch, a.Blob); err != nil {
 			return err
 		}
-		u, err := t.current(a)
+		x, err := t.current(a)
 		if errors.Is(err, ErrFenced) {
 			return nil
 		}
@@ -171,8 +225,12 @@ func (l *Ledger) FailPut(ctx context.Context, a Attempt, reason string) error {
 			return err
 		}
 		ev := t.event(EventUploadPutFailed, a.Actor)
-		ev.Attempt, ev.Reason = a.Number, reason
-		return t.apply(uploadFail, &u, ev, func() {
+		ev.Attempt, ev.Part, ev.Reason = a.Number, a.Part, reason
+		if x.part != nil {
+			return t.failPart(x, ev)
+		}
+		u := x.u
+		return t.apply(uploadFail, u, ev, func() {
 			u.Staging, u.LeaseUntil, u.Epoch = "", time.Time{}, 0
 		})
 	})
@@ -187,26 +245,24 @@ func (l *Ledger) FailPut(ctx context.Context, a Attempt, reason string) error {
 // what was declared: then FailPut is owed.
 func (l *Ledger) CompletePut(ctx context.Context, a Attempt, s Stored) (Upload, error) {
 	var u Upload
-	err := l.update(ctx, func(t *txn) (err error) {
-		u, err = t.current(a)
+	err := l.update(ctx, func(t *txn) error {
+		x, err := t.current(a)
 		if err != nil {
 			return err
 		}
-		if s.Size != u.Size {
+		if s.Size != a.Size {
 			return fmt.Errorf("%w: stored size is not the declared one", ErrInvalid)
-		}
-		if u.SHA256 != "" && u.SHA256 != s.SHA256 {
-			return ErrChecksumMismatch
 		}
 		if err := t.settle(a.Epoch, a.Blob); err != nil {
 			return err
 		}
-		ev := t.event(EventUploadReceived, a.Actor)
-		ev.Attempt, ev.Size, ev.SHA256 = a.Number, &s.Size, s.SHA256
-		return t.apply(uploadComplete, &u, ev, func() {
-			stored := s
-			u.Stored, u.LeaseUntil = &stored, time.Time{}
-		})
+		if x.part != nil {
+			err = t.completePart(x, a, s)
+		} else {
+			err = t.completeWhole(x.u, a, s)
+		}
+		u = *x.u
+		return err
 	})
 	if err != nil {
 		return Upload{}, fmt.Errorf("complete put: %w", err)
@@ -214,72 +270,13 @@ func (l *Ledger) CompletePut(ctx context.Context, a Attempt, s Stored) (Upload, 
 	return u, nil
 }
 
-// Finalize makes the received bytes the object's and queues its inspection.
-// Doing so again returns the object as it is. sha256 may be "".
-//
-// ErrUploadNotReceived, ErrUploadExpired, ErrUploadAborted, ErrNotFound. If
-// sha256 is not that of the stored bytes it is ErrChecksumMismatch and, the
-// first time, the object is rejected: the returned Object says so.
-func (l *Ledger) Finalize(ctx context.Context, by Actor, tenant TenantName, id UploadID, sha256 string) (Object, error) {
-	var o Object
-	var mismatch bool
-	err := l.change(ctx, by, func(t *txn) error {
-		u, err := t.upload(tenant, id)
-		if err != nil {
-			return err
-		}
-		if o, err = t.object(tenant, u.Object); err != nil {
-			return err
-		}
-		mismatch = sha256 != "" && u.Stored != nil && sha256 != u.Stored.SHA256
-		switch {
-		case u.State == UploadFinalized:
-			return nil
-		case u.State == UploadUploaded && !t.now.Before(u.ExpiresAt):
-			return ErrUploadExpired
-		}
-		return t.finalize(by, &u, &o, mismatch)
-	})
-	if err == nil && mismatch {
-		err = ErrChecksumMismatch
+func (t *txn) completeWhole(u *Upload, a Attempt, s Stored) error {
+	if u.SHA256 != "" && u.SHA256 != s.SHA256 {
+		return ErrChecksumMismatch
 	}
-	if err != nil {
-		return o, fmt.Errorf("finalize: %w", err)
-	}
-	return o, nil
-}
-
-func (t *txn) finalize(by Actor, u *Upload, o *Object, mismatch bool) error {
-	seq, err := t.nextSeq()
-	if err != nil {
-		return err
-	}
-	staging := u.Staging
-	if err := t.apply(uploadFinalize, u, t.event(EventUploadFinalized, by), func() { u.Staging = "" }); err != nil {
-		return err
-	}
-	s, what := objectAccept, EventObjectQuarantined
-	if mismatch {
-		s, what = objectRefuse, EventObjectRejected
-	}
-	ev := t.event(what, by)
-	ev.Size, ev.SHA256 = &u.Stored.Size, u.Stored.SHA256
-	if mismatch {
-		ev.Result, ev.Reason = VerdictRefused, ReasonChecksum
-	}
-	return t.apply(s, o, ev, func() {
-		o.Seq = seq
-		o.Extents = []Extent{{Blob: staging, Length: u.Stored.Size}}
-		o.Size, o.SHA256, o.ETag, o.Checksums = u.Stored.Size, u.Stored.SHA256, u.Stored.MD5, u.Stored.Checksums
-		o.ModifiedAt = t.now
-		if mismatch {
-			o.Verdict = &Verdict{Result: VerdictRefused, Reason: ReasonChecksum, At: t.now}
-			return
-		}
-		o.Scan = &ScanTurn{Due: t.now}
+	ev := t.event(EventUploadReceived, a.Actor)
+	ev.Attempt, ev.Size, ev.SHA256 = a.Number, &s.Size, s.SHA256
+	return t.apply(uploadComplete, u, ev, func() {
+		u.Stored, u.LeaseUntil = &s, time.Time{}
 	})
 }
-
-// ReasonChecksum is the verdict's reason where the digest told at finalize is
-// not that of the bytes.
-const ReasonChecksum = "checksum_mismatch"

@@ -20,6 +20,9 @@ type Claim struct {
 	Epoch  uint64
 	Tries  int // that ended in an error or not at all, before this one
 	Lease  time.Duration
+	// SHA256, hex, is that of the content, once the worker has had all of it read:
+	// SettleScan wants to know. ClaimScan leaves it empty.
+	SHA256 string
 }
 
 // ClaimScan gives the worker the object that has waited longest, for as long

@@ -23,6 +23,7 @@ func (u *Upload) fields(c *codec) {
 	text(c, &u.Staging)
 	maybe(c, &u.Stored, func(s *Stored) { s.fields(c) })
 	whole(c, &u.PartSize)
+	whole(c, &u.Received)
 }
 
 func (s *Stored) fields(c *codec) {
@@ -89,6 +90,7 @@ func (p *Part) fields(c *codec) {
 	text(c, &p.Staging)
 	text(c, &p.Grant)
 	c.bool(&p.Registered)
+	c.bool(&p.Used)
 }
 
 func (x *Extent) fields(c *codec) {

@@ -244,6 +244,10 @@ type Upload struct {
 	// session of one PUT. Each part has a turn of its own (see Part); Epoch and
 	// LeaseUntil are those of the part whose lease ends last.
 	PartSize int64
+	// Received counts the bytes of a session in parts that are stored. Their
+	// number is what the session still accepts, not proof of a whole: Finalize
+	// looks at the parts.
+	Received int64
 }
 
 // PartCount is how many parts the session has; 0 if it is one of a single PUT.
@@ -251,7 +255,7 @@ func (u *Upload) PartCount() int {
 	if u.PartSize == 0 {
 		return 0
 	}
-	return int((u.Size + u.PartSize - 1) / u.PartSize)
+	return int(max(1, (u.Size+u.PartSize-1)/u.PartSize))
 }
 
 // Stored is what was counted and hashed while bytes were received.

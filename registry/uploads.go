@@ -20,6 +20,7 @@ type NewUpload struct {
 	SHA256      string // hex, or ""
 	SessionTTL  time.Duration
 	URLTTL      time.Duration // of the PUT URL; never beyond the session's
+	PartSize    int64         // bytes of each part but the last; 0 for one PUT
 	Idempotency Idempotency
 }
 
@@ -32,7 +33,8 @@ type Begun struct {
 }
 
 // CreateUpload begins a session: upload, pending object and PUT grant, in one
-// transaction. ErrNotFound for an unknown bucket, ErrIdempotencyConflict,
+// transaction. A session in parts has no grant: IssuePartURL gives one for each
+// part. ErrNotFound for an unknown bucket, ErrIdempotencyConflict,
 // ErrRevoked, ErrTenantSuspended, ErrInvalid.
 func (l *Ledger) CreateUpload(ctx context.Context, by Actor, n NewUpload) (Begun, error) {
 	if err := n.check(); err != nil {
@@ -86,6 +88,8 @@ func (n *NewUpload) check() error {
 		return fmt.Errorf("%w: size", ErrInvalid)
 	case n.SessionTTL <= 0 || n.URLTTL <= 0:
 		return fmt.Errorf("%w: lifetime", ErrInvalid)
+	case n.PartSize < 0 || n.PartSize > 0 && n.Size > MaxParts*n.PartSize:
+		return fmt.Errorf("%w: part size", ErrInvalid)
 	case len(n.Idempotency.Key) > 255:
 		return fmt.Errorf("%w: idempotency key", ErrInvalid)
 	case len(n.Filename) > maxText || len(n.ContentType) > maxText:
@@ -120,16 +124,20 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 	}
 	u := Upload{
 		ID: ids.upload, Tenant: by.Tenant, Principal: by.Principal, Bucket: n.Bucket, Object: ids.object,
-		Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, SHA256: n.SHA256,
-		Grant: ids.grant, CreatedAt: t.now, ExpiresAt: t.now.Add(n.SessionTTL.Truncate(time.Millisecond)),
+		Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, SHA256: n.SHA256, PartSize: n.PartSize,
+		CreatedAt: t.now, ExpiresAt: t.now.Add(n.SessionTTL.Truncate(time.Millisecond)),
 	}
 	o := Object{
 		ID: ids.object, Tenant: by.Tenant, Upload: ids.upload, Principal: by.Principal, Bucket: n.Bucket,
 		Key: string(ids.object), Filename: n.Filename, ContentType: n.ContentType, Size: n.Size, CreatedAt: t.now,
 	}
-	g := t.newPutGrant(by, &u, ids.grant, n.URLTTL)
-	if err := t.put(tGrants, keyOf(g.Tenant, string(g.ID)), &g); err != nil {
-		return Begun{}, err
+	var g Grant
+	if n.PartSize == 0 {
+		u.Grant = ids.grant
+		g = t.newPutGrant(by, turn{u: &u}, ids.grant, n.URLTTL)
+		if err := t.put(tGrants, keyOf(g.Tenant, string(g.ID)), &g); err != nil {
+			return Begun{}, err
+		}
 	}
 	// Session and object are born together: one event tells of both.
 	ev := t.event(EventUploadCreated, by)
@@ -141,6 +149,7 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 		return Begun{}, err
 	}
 	if n.Idempotency.Key != "" {
+		ids.grant = g.ID
 		if err := t.remember(by, n.Idempotency, ids); err != nil {
 			return Begun{}, err
 		}
@@ -148,14 +157,15 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 	return Begun{Upload: u, Object: o, Grant: g}, nil
 }
 
-func (t *txn) newPutGrant(by Actor, u *Upload, id GrantID, ttl time.Duration) Grant {
+func (t *txn) newPutGrant(by Actor, x turn, id GrantID, ttl time.Duration) Grant {
+	u := x.u
 	expires := t.now.Add(ttl.Truncate(time.Millisecond))
 	if expires.After(u.ExpiresAt) {
 		expires = u.ExpiresAt
 	}
 	return Grant{
 		ID: id, Tenant: u.Tenant, Op: GrantPut, Upload: u.ID, Object: u.Object,
-		Credential: by.Credential, Principal: by.Principal, IssuedAt: t.now, ExpiresAt: expires,
+		Credential: by.Credential, Principal: by.Principal, IssuedAt: t.now, ExpiresAt: expires, Part: x.number(),
 	}
 }
 
@@ -221,8 +231,8 @@ func (l *Ledger) AbortUpload(ctx context.Context, by Actor, tenant TenantName, i
 	return nil
 }
 
-// endUpload aborts or expires a session: a stored attempt's bytes become
-// garbage, and the object is deleted. A running attempt keeps its intent until
+// endUpload aborts or expires a session: a stored attempt's bytes, or those of its
+// parts, become garbage, and the object is deleted. A running attempt keeps its intent until
 // it notices, through ErrFenced, that it lost.
 func (t *txn) endUpload(s step, u *Upload, ev *Event) error {
 	by := Actor{Tenant: ev.Tenant, Principal: ev.Principal, Credential: ev.Credential, RequestID: ev.RequestID}
@@ -235,6 +245,9 @@ func (t *txn) endUpload(s step, u *Upload, ev *Event) error {
 		if err := t.discard(staging); err != nil {
 			return err
 		}
+	}
+	if err := t.dropSessionParts(u); err != nil {
+		return err
 	}
 	o, err := t.object(u.Tenant, u.Object)
 	if err != nil {
@@ -295,7 +308,7 @@ func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, err
 			if err != nil {
 				return err
 			}
-			if !t.turnHeld(&u) {
+			if !t.busy(&u) {
 				due = append(due, dueUpload{tenant, UploadID(id)})
 			}
 			if len(due) >= limit {
@@ -313,7 +326,7 @@ func (t *txn) expire(tenant TenantName, id UploadID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if t.now.Before(u.ExpiresAt) || t.turnHeld(&u) {
+	if t.now.Before(u.ExpiresAt) || t.busy(&u) {
 		return false, nil
 	}
 	err = t.endUpload(uploadExpire, &u, t.event(EventUploadExpired, System(tenant)))
