@@ -2,7 +2,20 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"time"
+)
+
+// A bucket's documents are what it is configured with besides its row: each is
+// one value, replaced as a whole. Their kinds:
+const (
+	docCORS      = "cors"
+	docLifecycle = "lifecycle"
+	docTags      = "tags"
 )
 
 // CORSRule is one rule of a bucket about pages of other origins; see
@@ -40,52 +53,166 @@ type LifecycleRule struct {
 	AbortDays      int       `json:"abort_days,omitempty"`      // multipart uploads after their beginning
 }
 
-// SetVersioning enables or suspends versioning. A bucket with object lock stays
-// enabled: ErrConflict. ErrNotFound, ErrInvalid.
-func (l *Ledger) SetVersioning(ctx context.Context, by Actor, bucket BucketName, v Versioning) error {
-	return errNotBuilt
-}
-
-// SetBucketLock changes the object-lock configuration, or turns object lock on where
-// versioning is enabled (else ErrConflict). It cannot be turned off. ErrNotFound,
-// ErrInvalid.
-func (l *Ledger) SetBucketLock(ctx context.Context, by Actor, bucket BucketName, lock BucketLock) error {
-	return errNotBuilt
-}
-
 // CORS returns a bucket's CORS rules. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) CORS(ctx context.Context, tenant TenantName, bucket BucketName) ([]CORSRule, error) {
-	return nil, errNotBuilt
+	var rules []CORSRule
+	return rules, l.document(ctx, tenant, bucket, docCORS, &rules)
 }
 
 // SetCORS replaces a bucket's CORS rules; none removes them. ErrNotFound, ErrInvalid.
 func (l *Ledger) SetCORS(ctx context.Context, by Actor, bucket BucketName, rules []CORSRule) error {
-	return errNotBuilt
+	if err := validCORS(rules); err != nil {
+		return fmt.Errorf("configure %s: %w", docCORS, err)
+	}
+	return configure(ctx, l, by, bucket, docCORS, rules, len(rules))
 }
 
 // Lifecycle returns a bucket's lifecycle rules. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) Lifecycle(ctx context.Context, tenant TenantName, bucket BucketName) ([]LifecycleRule, error) {
-	return nil, errNotBuilt
+	var rules []LifecycleRule
+	return rules, l.document(ctx, tenant, bucket, docLifecycle, &rules)
 }
 
-// SetLifecycle replaces a bucket's lifecycle rules; none removes them. ErrNotFound,
-// ErrInvalid.
+// SetLifecycle replaces a bucket's lifecycle rules; none removes them. A rule
+// without an id is given one. ErrNotFound, ErrInvalid.
 func (l *Ledger) SetLifecycle(ctx context.Context, by Actor, bucket BucketName, rules []LifecycleRule) error {
-	return errNotBuilt
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].ExpireDate = rules[i].ExpireDate.UTC()
+		if rules[i].ID != "" {
+			continue
+		}
+		id, err := l.ids.next("", l.Now())
+		if err != nil {
+			return fmt.Errorf("configure %s: %w", docLifecycle, err)
+		}
+		rules[i].ID = id
+	}
+	if err := validLifecycle(rules); err != nil {
+		return fmt.Errorf("configure %s: %w", docLifecycle, err)
+	}
+	return configure(ctx, l, by, bucket, docLifecycle, rules, len(rules))
 }
 
 // BucketTags returns a bucket's tags. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) BucketTags(ctx context.Context, tenant TenantName, bucket BucketName) (map[string]string, error) {
-	return nil, errNotBuilt
+	var tags map[string]string
+	return tags, l.document(ctx, tenant, bucket, docTags, &tags)
 }
 
 // SetBucketTags replaces a bucket's tags; none removes them. ErrNotFound, ErrInvalid.
 func (l *Ledger) SetBucketTags(ctx context.Context, by Actor, bucket BucketName, tags map[string]string) error {
-	return errNotBuilt
+	if err := validTags(tags, maxBucketTags); err != nil {
+		return fmt.Errorf("configure %s: %w", docTags, err)
+	}
+	return configure(ctx, l, by, bucket, docTags, maps.Clone(tags), len(tags))
+}
+
+func documentKey(tenant TenantName, bucket BucketName, kind string) []byte {
+	return keyOf(tenant, string(bucket), kind)
+}
+
+// document reads one of a bucket's documents into v.
+func (l *Ledger) document(ctx context.Context, tenant TenantName, bucket BucketName, kind string, v any) error {
+	err := l.view(ctx, func(t *txn) error {
+		if _, err := t.bucket(tenant, bucket); err != nil {
+			return err
+		}
+		return t.document(tenant, bucket, kind, v)
+	})
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", kind, err)
+	}
+	return nil
+}
+
+func (t *txn) document(tenant TenantName, bucket BucketName, kind string, v any) error {
+	err := t.load(tBucketDocs, documentKey(tenant, bucket, kind), v)
+	if errors.Is(err, ErrNotFound) {
+		return ErrNotConfigured
+	}
+	return err
+}
+
+// configure replaces a document of n entries, or removes it where n is 0. What
+// changes nothing is no event.
+func configure[T any](ctx context.Context, l *Ledger, by Actor, bucket BucketName, kind string, doc T, n int) error {
+	err := l.change(ctx, by, func(t *txn) error {
+		if _, err := t.bucket(by.Tenant, bucket); err != nil {
+			return err
+		}
+		key := documentKey(by.Tenant, bucket, kind)
+		var have T
+		err := t.document(by.Tenant, bucket, kind, &have)
+		switch {
+		case errors.Is(err, ErrNotConfigured):
+			if n == 0 {
+				return nil
+			}
+		case err != nil:
+			return err
+		case n > 0 && reflect.DeepEqual(have, doc):
+			return nil
+		}
+		if n == 0 {
+			err = t.Delete(tBucketDocs, key)
+		} else {
+			err = t.put(tBucketDocs, key, doc)
+		}
+		if err != nil {
+			return err
+		}
+		return t.configured(by, by.Tenant, bucket, kind)
+	})
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", kind, err)
+	}
+	return nil
+}
+
+// configured records that a bucket's configuration changed, and what of it.
+func (t *txn) configured(by Actor, tenant TenantName, bucket BucketName, what string) error {
+	ev := t.event(EventBucketConfigured, by).in(tenant)
+	ev.Bucket, ev.Subject = bucket, what
+	_, err := t.record(ev)
+	return err
+}
+
+// dropDocuments removes what a bucket that is deleted was configured with.
+func (t *txn) dropDocuments(tenant TenantName, bucket BucketName) error {
+	var keys [][]byte
+	err := t.Scan(tBucketDocs, under(tenant, string(bucket)), func(key, _ []byte) error {
+		keys = append(keys, key)
+		return nil
+	})
+	for _, key := range keys {
+		err = errors.Join(err, t.Delete(tBucketDocs, key))
+	}
+	return err
 }
 
 // SetPresignMax bounds the lifetime of URLs that SDKs sign with the tenant's keys; 0 is
 // the server's bound. ErrNotFound, ErrInvalid.
 func (l *Ledger) SetPresignMax(ctx context.Context, by Actor, tenant TenantName, most time.Duration) (Tenant, error) {
-	return Tenant{}, errNotBuilt
+	if most < 0 {
+		return Tenant{}, fmt.Errorf("set presign max: %w: a lifetime is not negative", ErrInvalid)
+	}
+	var row Tenant
+	err := l.change(ctx, by, func(t *txn) (err error) {
+		if row, err = t.tenant(tenant); err != nil || row.PresignMaxTTL == most {
+			return err
+		}
+		row.PresignMaxTTL = most
+		if err := t.put(tTenants, keyOf(tenant), row); err != nil {
+			return err
+		}
+		ev := t.event(EventTenantChanged, by).in(tenant)
+		ev.Subject = "presign_max_ttl"
+		_, err = t.record(ev)
+		return err
+	})
+	if err != nil {
+		return Tenant{}, fmt.Errorf("set presign max: %w", err)
+	}
+	return row, nil
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// CreateBucket makes a bucket of the actor's tenant, and so a profile.
-// ErrExists, ErrInvalid.
+// CreateBucket makes a bucket of the actor's tenant, and so a profile. One whose
+// objects can be locked has versioning enabled. ErrExists, ErrInvalid.
 func (l *Ledger) CreateBucket(ctx context.Context, by Actor, b Bucket) error {
 	if err := validBucket(b); err != nil {
 		return fmt.Errorf("create bucket: %w", err)
@@ -23,12 +23,7 @@ func (l *Ledger) CreateBucket(ctx context.Context, by Actor, b Bucket) error {
 		if _, err := t.tenant(by.Tenant); err != nil {
 			return err
 		}
-		row := b
-		row.CreatedAt, row.Listed = t.now, true
-		if err := t.put(tBuckets, key, row); err != nil {
-			return err
-		}
-		return t.bucketEvent(EventBucketCreated, by, b.Name)
+		return t.createBucket(by, b)
 	})
 	if err != nil {
 		return fmt.Errorf("create bucket: %w", err)
@@ -36,29 +31,46 @@ func (l *Ledger) CreateBucket(ctx context.Context, by Actor, b Bucket) error {
 	return nil
 }
 
-// PutProfile creates a bucket of the actor's tenant or changes its policy.
-// What was accepted before keeps the rules it was accepted under.
+// createBucket makes a bucket that is listed from the start.
+func (t *txn) createBucket(by Actor, b Bucket) error {
+	b.CreatedAt, b.Listed = t.now, true
+	if b.Lock != nil {
+		b.Versioning = VersioningEnabled
+	}
+	if err := t.putBucket(by.Tenant, &b); err != nil {
+		return err
+	}
+	return t.bucketEvent(EventBucketCreated, by, b.Name)
+}
+
+func (t *txn) putBucket(tenant TenantName, b *Bucket) error {
+	return t.put(tBuckets, keyOf(tenant, string(b.Name)), b)
+}
+
+// PutProfile creates a bucket of the actor's tenant or changes its policy, which
+// versioning and object lock are no part of. What was accepted before keeps the
+// rules it was accepted under.
 func (l *Ledger) PutProfile(ctx context.Context, by Actor, b Bucket) error {
 	if err := validBucket(b); err != nil {
 		return fmt.Errorf("put profile: %w", err)
 	}
 	err := l.change(ctx, by, func(t *txn) error {
-		row, what := b, EventProfileChanged
+		row := b
 		switch old, err := t.bucket(by.Tenant, b.Name); {
 		case err == nil:
-			row.CreatedAt, row.Listed = old.CreatedAt, old.Listed
+			row.CreatedAt, row.Listed, row.Versioning, row.Lock = old.CreatedAt, old.Listed, old.Versioning, old.Lock
 		case errors.Is(err, ErrNotFound):
 			if _, err := t.tenant(by.Tenant); err != nil {
 				return err
 			}
-			row.CreatedAt, row.Listed, what = t.now, true, EventBucketCreated
+			return t.createBucket(by, b)
 		default:
 			return err
 		}
-		if err := t.put(tBuckets, keyOf(by.Tenant, string(b.Name)), row); err != nil {
+		if err := t.putBucket(by.Tenant, &row); err != nil {
 			return err
 		}
-		return t.bucketEvent(what, by, b.Name)
+		return t.bucketEvent(EventProfileChanged, by, b.Name)
 	})
 	if err != nil {
 		return fmt.Errorf("put profile: %w", err)
@@ -184,8 +196,14 @@ func validBucket(b Bucket) error {
 	if b.Intake != IntakeDirect && b.Intake != IntakeQuarantine {
 		return fmt.Errorf("%w: intake", ErrInvalid)
 	}
-	if b.MaxSize < 0 || b.SessionTTL < 0 || b.PutURLTTL < 0 || b.GetURLMinTTL < 0 || b.GetURLMaxTTL < 0 {
+	if b.MaxSize < 0 || b.SessionTTL < 0 || b.PutURLTTL < 0 || b.GetURLMinTTL < 0 || b.GetURLMaxTTL < 0 || b.PresignMaxTTL < 0 {
 		return fmt.Errorf("%w: a limit is negative", ErrInvalid)
+	}
+	if b.Versioning != VersioningOff && b.Versioning != VersioningEnabled && b.Versioning != VersioningSuspended {
+		return fmt.Errorf("%w: versioning", ErrInvalid)
+	}
+	if b.Lock != nil {
+		return b.Lock.valid()
 	}
 	return nil
 }

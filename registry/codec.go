@@ -19,13 +19,18 @@ import (
 // (plus one where none and empty differ).
 //
 // A new field goes to the end of its row: rows written before end early, and
-// the field is then zero. Inside a list's element nothing can be added.
+// the field is then zero. Inside a list's element nothing can be added without
+// another format.
 
 // packed is a row that is written this way.
 type packed interface{ fields(*codec) }
 
-// rowFormat is the first byte of a packed row; JSON begins with '{'.
-const rowFormat = 1
+// The first byte of a packed row; JSON begins with '{'. Rows of an earlier format
+// are read, and written anew in the present one when they change.
+const (
+	rowFormat      = 2
+	rowFormatPlain = 1 // extents were written out in full
+)
 
 var errRow = errors.New("row is damaged")
 
@@ -33,6 +38,7 @@ var errRow = errors.New("row is damaged")
 type codec struct {
 	out     []byte
 	in      string // one copy of the row, which all its texts share
+	plain   bool   // what is read is of rowFormatPlain
 	reading bool
 	failed  bool
 }
@@ -46,8 +52,8 @@ func pack(p packed) []byte {
 
 func unpack(table kv.Table, b []byte, p packed) error {
 	c := codec{reading: true}
-	if len(b) > 0 && b[0] == rowFormat {
-		c.in = string(b[1:])
+	if len(b) > 0 && (b[0] == rowFormat || b[0] == rowFormatPlain) {
+		c.in, c.plain = string(b[1:]), b[0] == rowFormatPlain
 		p.fields(&c)
 	} else {
 		c.failed = true

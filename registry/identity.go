@@ -134,7 +134,7 @@ func (t *txn) addTenant(born bornTenant, by Actor) error {
 		return err
 	}
 	profile := Bucket{Name: DefaultBucket, Intake: IntakeQuarantine, CreatedAt: t.now}
-	if err := t.put(tBuckets, keyOf(row.Name, string(DefaultBucket)), profile); err != nil {
+	if err := t.putBucket(row.Name, &profile); err != nil {
 		return err
 	}
 	ev := t.event(EventTenantCreated, by).in(row.Name)

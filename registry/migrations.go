@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"sallyport/registry/kv"
@@ -20,6 +21,31 @@ type migration struct {
 // the end, each with a test, and never changed.
 var migrations = []migration{
 	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
+	{2, "buckets are packed rows", packBuckets},
+}
+
+// packBuckets rewrites the rows of buckets, which were JSON.
+func packBuckets(tx kv.Tx) error {
+	t := txn{Tx: tx}
+	type row struct {
+		key    []byte
+		bucket Bucket
+	}
+	var rows []row
+	err := tx.Scan(tBuckets, kv.Range{}, func(key, value []byte) error {
+		r := row{key: key}
+		if err := json.Unmarshal(value, &r.bucket); err != nil {
+			return fmt.Errorf("decode a row of %s: %w", tBuckets, err)
+		}
+		rows = append(rows, r)
+		return nil
+	})
+	for i := range rows {
+		if err == nil {
+			err = t.put(tBuckets, rows[i].key, &rows[i].bucket)
+		}
+	}
+	return err
 }
 
 // migrate brings the store to the last schema of list. A store that is beyond

@@ -2,7 +2,11 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"sallyport/registry/kv"
 )
 
 // Most parts, and the least size of one that is not the last, in bytes; see
@@ -22,7 +26,8 @@ type Part struct {
 	Extents   []Extent // none: nothing was stored yet
 	StoredAt  time.Time
 
-	// Of a session only: the turn, as in Upload; the grant in force; whether the
+	// Of a session only: the turn, as in Upload, but Staging is the running
+	// attempt's alone (Extents has what is stored); the grant in force; whether the
 	// client has registered it, after which it cannot be replaced.
 	Attempt    uint64
 	Epoch      uint64
@@ -55,28 +60,173 @@ type Run struct {
 	Offset, Length int64
 }
 
-// OneUse makes a presigned PUT work once: its signature is remembered until it
-// expires. A zero one asks for nothing.
-type OneUse struct {
-	Hash    string // of the signature, 32 bytes
-	Expires time.Time
+// PutPart stores a part, in one commit; it replaces an earlier one of its number.
+// ErrNoUpload, ErrFenced, ErrURLUsed, ErrNotFound for a bucket or a source that is
+// gone, ErrInvalid, ErrRevoked, ErrTenantSuspended. After any error ReleaseBlob is
+// owed for an Intent.
+func (l *Ledger) PutPart(ctx context.Context, by Actor, n NewPart) (Part, error) {
+	if n.Number < 1 || n.Number > MaxParts || n.Stored.Size < 0 {
+		return Part{}, fmt.Errorf("put part: %w: its number is 1 to %d", ErrInvalid, MaxParts)
+	}
+	if _, err := multipartETag([]string{n.Stored.MD5}); err != nil {
+		return Part{}, fmt.Errorf("put part: %w", err)
+	}
+	var p Part
+	err := l.change(ctx, by, func(t *txn) error {
+		m, err := t.running(by.Tenant, n.Bucket, n.Key, n.Multipart)
+		if err != nil {
+			return err
+		}
+		if err := t.useURL(by.Tenant, n.OneUse); err != nil {
+			return err
+		}
+		p, err = t.putPart(&m, n)
+		return err
+	})
+	if err != nil {
+		return Part{}, fmt.Errorf("put part: %w", err)
+	}
+	return p, nil
 }
 
-// PutPart stores a part, in one commit; it replaces an earlier one of its number.
-// ErrNoUpload, ErrFenced, ErrURLUsed, ErrNotFound for a source that is gone,
-// ErrInvalid, ErrRevoked, ErrTenantSuspended. After any error ReleaseBlob is owed
-// for an Intent.
-func (l *Ledger) PutPart(ctx context.Context, by Actor, n NewPart) (Part, error) {
-	return Part{}, errNotBuilt
+func (t *txn) putPart(m *Multipart, n NewPart) (Part, error) {
+	p := Part{
+		Number: n.Number, Size: n.Stored.Size, ETag: n.Stored.MD5, SHA256: n.Stored.SHA256,
+		Checksums: n.Stored.Checksums, StoredAt: t.now,
+	}
+	if _, ok := sumOf(p.Checksums, m.ChecksumAlgorithm); m.ChecksumAlgorithm != "" && !ok {
+		return Part{}, fmt.Errorf("%w: the part has no %s", ErrInvalid, m.ChecksumAlgorithm)
+	}
+	var err error
+	if n.Intent != nil {
+		p.Extents = []Extent{{Blob: n.Intent.Key, Length: p.Size}}
+		err = t.settlePart(m, n.Intent)
+	} else {
+		p.Size = n.Source.Length
+		p.Extents, err = t.run(m.Tenant, n.Source)
+	}
+	if err != nil {
+		return Part{}, err
+	}
+	// New references first: an earlier part may be of the same blob.
+	for _, x := range p.Extents {
+		if err := t.refer(x.Blob, m.Object(), 1); err != nil {
+			return Part{}, err
+		}
+	}
+	var earlier Part
+	key := partKey(m.Tenant, string(m.ID), n.Number)
+	switch err := t.load(tParts, key, &earlier); {
+	case err == nil:
+		err = t.unreferAll(earlier.Extents, m.Object())
+		if err != nil {
+			return Part{}, err
+		}
+	case !errors.Is(err, ErrNotFound):
+		return Part{}, err
+	}
+	return p, t.put(tParts, key, &p)
+}
+
+func (t *txn) settlePart(m *Multipart, i *Intent) error {
+	if i.Tenant != m.Tenant {
+		return ErrFenced
+	}
+	return t.settle(i.Epoch, i.Key)
+}
+
+// run returns the extents of consecutive bytes of a published object.
+func (t *txn) run(tenant TenantName, r Run) ([]Extent, error) {
+	o, err := t.object(tenant, r.Object)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.State != ObjectPublished || o.Marker:
+		return nil, ErrNotFound
+	case r.Offset < 0 || r.Length < 0 || r.Offset > o.Size || r.Length > o.Size-r.Offset:
+		return nil, fmt.Errorf("%w: the run is not within the object", ErrInvalid)
+	}
+	return slice(o.Extents, r.Offset, r.Length), nil
+}
+
+// slice cuts a run out of extents. No bytes at all are an extent, too: a part that
+// was stored has one.
+func slice(from []Extent, offset, length int64) []Extent {
+	var cut []Extent
+	for _, x := range from {
+		if offset > x.Length || offset == x.Length && length > 0 {
+			offset -= x.Length
+			continue
+		}
+		n := min(length, x.Length-offset)
+		cut = append(cut, Extent{Blob: x.Blob, Offset: x.Offset + offset, Length: n})
+		offset, length = 0, length-n
+		if length == 0 {
+			break
+		}
+	}
+	return cut
+}
+
+func (t *txn) unreferAll(extents []Extent, holder ObjectID) error {
+	for _, x := range extents {
+		if err := t.unrefer(x.Blob, holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropPart removes a part of an upload and what it refers to.
+func (t *txn) dropPart(m *Multipart, p *Part) error {
+	if err := t.unreferAll(p.Extents, m.Object()); err != nil {
+		return err
+	}
+	return t.Delete(tParts, partKey(m.Tenant, string(m.ID), p.Number))
+}
+
+// partKey is that of a part of an upload or multipart upload.
+func partKey(tenant TenantName, id string, number int) []byte {
+	return numbered(keyOf(tenant, id), uint64(number))
+}
+
+// parts returns all parts of an upload or multipart upload, in their order.
+func (t *txn) parts(tenant TenantName, id string) (found []Part, err error) {
+	err = t.Scan(tParts, under(tenant, id), func(_, value []byte) error {
+		found = append(found, Part{})
+		return decode(tParts, value, &found[len(found)-1])
+	})
+	return found, err
 }
 
 // Parts returns up to limit (at most 1,000) stored parts of a multipart upload behind number after,
 // in their order, and whether there are more. ErrNoUpload.
 func (l *Ledger) Parts(ctx context.Context, tenant TenantName, id MultipartID, after, limit int) ([]Part, bool, error) {
-	return nil, false, errNotBuilt
-}
-
-// URLUsed tells whether a presigned PUT has worked already.
-func (l *Ledger) URLUsed(ctx context.Context, tenant TenantName, u OneUse) (bool, error) {
-	return false, errNotBuilt
+	if limit < 0 || limit > maxPage || after < 0 {
+		return nil, false, fmt.Errorf("parts: %w: at most %d, behind a number", ErrInvalid, maxPage)
+	}
+	var found []Part
+	var more bool
+	err := l.view(ctx, func(t *txn) error {
+		found, more = nil, false
+		m, err := t.multipartByID(tenant, id)
+		switch {
+		case err != nil:
+			return err
+		case !m.CompletedAt.IsZero():
+			return ErrNoUpload
+		}
+		behind := kv.Range{From: partKey(tenant, string(id), after+1), To: under(tenant, string(id)).To}
+		return t.Scan(tParts, behind, func(_, value []byte) error {
+			if more = len(found) == limit; more {
+				return kv.Stop
+			}
+			found = append(found, Part{})
+			return decode(tParts, value, &found[len(found)-1])
+		})
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("parts: %w", err)
+	}
+	return found, more, nil
 }

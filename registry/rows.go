@@ -53,7 +53,7 @@ func (o *Object) fields(c *codec) {
 	c.dict(&o.Checksums)
 	c.dict(&o.Metadata)
 	c.dict(&o.Headers)
-	list(c, &o.Extents, func(x *Extent) { x.fields(c) })
+	extents(c, &o.Extents)
 	maybe(c, &o.Verdict, func(v *Verdict) { v.fields(c) })
 	list(c, &o.Targets, func(k *BlobKey) { text(c, k) })
 	c.time(&o.CreatedAt)
@@ -82,7 +82,7 @@ func (p *Part) fields(c *codec) {
 	text(c, &p.ETag)
 	text(c, &p.SHA256)
 	c.dict(&p.Checksums)
-	list(c, &p.Extents, func(x *Extent) { x.fields(c) })
+	extents(c, &p.Extents)
 	c.time(&p.StoredAt)
 	c.uint(&p.Attempt)
 	c.uint(&p.Epoch)
@@ -93,10 +93,27 @@ func (p *Part) fields(c *codec) {
 	c.bool(&p.Used)
 }
 
-func (x *Extent) fields(c *codec) {
-	text(c, &x.Blob)
-	whole(c, &x.Offset)
-	whole(c, &x.Length)
+func (b *Bucket) fields(c *codec) {
+	text(c, &b.Name)
+	text(c, &b.Intake)
+	list(c, &b.AllowedTypes, func(s *string) { text(c, s) })
+	whole(c, &b.MaxSize)
+	whole(c, &b.SessionTTL)
+	whole(c, &b.PutURLTTL)
+	whole(c, &b.GetURLMinTTL)
+	whole(c, &b.GetURLMaxTTL)
+	c.bool(&b.AllowInline)
+	list(c, &b.CORSOrigins, func(s *string) { text(c, s) })
+	c.time(&b.CreatedAt)
+	c.bool(&b.Listed)
+	text(c, &b.Versioning)
+	maybe(c, &b.Lock, func(k *BucketLock) {
+		text(c, &k.Mode)
+		whole(c, &k.Days)
+		whole(c, &k.Years)
+	})
+	c.bool(&b.SingleUse)
+	whole(c, &b.PresignMaxTTL)
 }
 
 func (m *Multipart) fields(c *codec) {
