@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"sallyport/registry/kv"
 )
 
 // CreateBucket makes a bucket of the actor's tenant, and so a profile. One whose
@@ -125,8 +127,8 @@ func (l *Ledger) Buckets(ctx context.Context, tenant TenantName) ([]Bucket, erro
 	return found, nil
 }
 
-// DeleteBucket removes an empty bucket: nothing is published in it, and nothing
-// accepted for it waits to be. ErrBucketNotEmpty, ErrNotFound; the profile
+// DeleteBucket removes an empty bucket: no version or delete marker is in it, nothing
+// accepted for it waits to be published, and no upload to it is open. ErrBucketNotEmpty, ErrNotFound; the profile
 // "default" stays (ErrConflict).
 func (l *Ledger) DeleteBucket(ctx context.Context, by Actor, tenant TenantName, name BucketName) error {
 	err := l.change(ctx, by, func(t *txn) error {
@@ -156,11 +158,12 @@ func (l *Ledger) DeleteBucket(ctx context.Context, by Actor, tenant TenantName, 
 // bucketEmpty is ErrBucketNotEmpty if anything is or may become visible in it.
 func (t *txn) bucketEmpty(tenant TenantName, name BucketName) error {
 	bucket := under(tenant, string(name))
-	err := t.Scan(tNames, bucket, func(_, _ []byte) error { return ErrBucketNotEmpty })
-	if err != nil {
-		return err
+	for _, table := range []kv.Table{tNames, tVersions, tMultipartNames} {
+		if err := t.Scan(table, bucket, func(_, _ []byte) error { return ErrBucketNotEmpty }); err != nil {
+			return err
+		}
 	}
-	err = t.Scan(tPendingNames, bucket, func(_, value []byte) error {
+	err := t.Scan(tPendingNames, bucket, func(_, value []byte) error {
 		if string(value[:1]) == stateCode(ObjectRejected) {
 			return nil
 		}

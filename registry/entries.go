@@ -59,7 +59,12 @@ func (o *Object) index(add func(kv.Table, []byte, []byte)) {
 			add(tScanClaims, timed(o.Scan.Due, o.Tenant, string(o.ID)), binary.BigEndian.AppendUint64(nil, o.Scan.Epoch))
 		}
 	case ObjectPublished:
-		add(tNames, nameKey(o.Tenant, o.Bucket, o.Key), nameEntryOf(o).encode())
+		if !o.Noncurrent && !o.Marker {
+			add(tNames, nameKey(o.Tenant, o.Bucket, o.Key), nameEntryOf(o).encode())
+		}
+		if o.Versioned || o.Noncurrent || o.Marker {
+			add(tVersions, versionKey(o.Tenant, o.Bucket, o.Key, o.Seq), versionEntryOf(o).encode())
+		}
 	}
 	if len(o.Targets) > 0 {
 		add(tPromoting, keyOf(o.Tenant, string(o.ID)), nil)

@@ -85,8 +85,11 @@ func (t *txn) gather(by Actor, u *Upload, sha256 string) (gathered, error) {
 }
 
 func (t *txn) finalize(by Actor, u *Upload, o *Object, got gathered, mismatch bool) error {
-	seq, err := t.nextSeq()
+	b, err := t.bucket(o.Tenant, o.Bucket)
 	if err != nil {
+		return err
+	}
+	if err := t.enter(&b, o); err != nil {
 		return err
 	}
 	if err := t.apply(uploadFinalize, u, t.event(EventUploadFinalized, by), func() { u.Staging = "" }); err != nil {
@@ -102,7 +105,6 @@ func (t *txn) finalize(by Actor, u *Upload, o *Object, got gathered, mismatch bo
 		ev.Result, ev.Reason = VerdictRefused, ReasonChecksum
 	}
 	return t.apply(s, o, ev, func() {
-		o.Seq = seq
 		o.Extents, o.PartCount = got.extents, len(got.parts)
 		o.Size, o.SHA256, o.ETag, o.Checksums = u.Stored.Size, u.Stored.SHA256, u.Stored.MD5, u.Stored.Checksums
 		o.ModifiedAt = t.now

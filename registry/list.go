@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"sallyport/registry/kv"
@@ -77,7 +76,7 @@ func (w *lister) walk() error {
 	span := kv.Prefix(w.key(w.q.Prefix))
 	if w.q.After != "" {
 		from := kv.Successor(w.key(w.q.After))
-		if group, ok := w.group(w.q.After); ok && group == w.q.After {
+		if group, ok := commonPrefix(w.q.After, w.q.Prefix, w.q.Delimiter); ok && group == w.q.After {
 			from = kv.PrefixEnd(w.key(group))
 		}
 		if bytes.Compare(from, span.From) > 0 {
@@ -103,7 +102,7 @@ func (w *lister) run(span kv.Range) (leap []byte, err error) {
 			return kv.Stop
 		}
 		key := string(k[len(w.base):])
-		if group, ok := w.group(key); ok {
+		if group, ok := commonPrefix(key, w.q.Prefix, w.q.Delimiter); ok {
 			w.page.Prefixes = append(w.page.Prefixes, group)
 			w.page.Next = group
 			leap = kv.PrefixEnd(w.key(group))
@@ -120,18 +119,6 @@ func (w *lister) run(span kv.Range) (leap []byte, err error) {
 		return nil
 	})
 	return leap, err
-}
-
-// group returns the common prefix that covers key, if one does.
-func (w *lister) group(key string) (string, bool) {
-	if w.q.Delimiter == "" || !strings.HasPrefix(key, w.q.Prefix) {
-		return "", false
-	}
-	i := strings.Index(key[len(w.q.Prefix):], w.q.Delimiter)
-	if i < 0 {
-		return "", false
-	}
-	return key[:len(w.q.Prefix)+i+len(w.q.Delimiter)], true
 }
 
 func (w *lister) key(s string) []byte {

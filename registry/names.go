@@ -65,6 +65,41 @@ func pendingKey(tenant TenantName, bucket BucketName, key string, seq uint64) []
 	return numbered(keyOf(tenant, string(bucket), key), seq)
 }
 
+// escaped writes an S3 key without zero bytes, so that others can follow it in a
+// key of ours. The order of keys, and what is a prefix of what, stay as they are.
+func escaped(key string) string {
+	if strings.IndexByte(key, 0) < 0 && strings.IndexByte(key, 1) < 0 {
+		return key
+	}
+	b := make([]byte, 0, len(key)+8)
+	for i := range len(key) {
+		if key[i] <= 1 {
+			b = append(b, 1)
+			b = append(b, key[i]+1)
+			continue
+		}
+		b = append(b, key[i])
+	}
+	return string(b)
+}
+
+// unescaped is the reverse of escaped.
+func unescaped(s string) string {
+	if strings.IndexByte(s, 1) < 0 {
+		return s
+	}
+	key := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == 1 && i+1 < len(s) {
+			i++
+			c = s[i] - 1
+		}
+		key = append(key, c)
+	}
+	return string(key)
+}
+
 func lastNumber(k []byte) uint64 { return binary.BigEndian.Uint64(k[len(k)-8:]) }
 
 func validKey(key string) bool {
@@ -101,8 +136,8 @@ func (t *txn) visible(tenant TenantName, bucket BucketName, key string) (nameEnt
 	return decodeName(b)
 }
 
-// version is one accepted write of a key that is not visible.
-type version struct {
+// waiter is one accepted write of a key that is not published.
+type waiter struct {
 	seq    uint64
 	state  string // its state's code
 	object ObjectID
@@ -110,107 +145,15 @@ type version struct {
 
 // unpublished returns the accepted writes of a key that are not visible, in
 // order: those that wait for inspection, and those it rejected.
-func (t *txn) unpublished(tenant TenantName, bucket BucketName, key string) ([]version, error) {
-	var found []version
+func (t *txn) unpublished(tenant TenantName, bucket BucketName, key string) ([]waiter, error) {
+	var found []waiter
 	prefix := nameKey(tenant, bucket, key)
 	n := len(prefix) + 9
 	err := t.Scan(tPendingNames, kv.Prefix(append(prefix, 0)), func(k, value []byte) error {
 		if len(k) == n && len(value) > 1 { // longer ones are other keys' with a zero byte in them
-			found = append(found, version{lastNumber(k), string(value[:1]), ObjectID(value[1:])})
+			found = append(found, waiter{lastNumber(k), string(value[:1]), ObjectID(value[1:])})
 		}
 		return nil
 	})
 	return found, err
-}
-
-// Conditions of a write on the latest accepted write of its key, visible or
-// not. "" asks for nothing, "*" for any, else an ETag without quotes.
-type Conditions struct {
-	IfMatch     string
-	IfNoneMatch string
-}
-
-// holds is ErrPrecondition if the conditions do not hold; an If-Match on a key
-// that nothing is under is ErrNotFound.
-func (t *txn) holds(c Conditions, tenant TenantName, bucket BucketName, key string) error {
-	if c == (Conditions{}) {
-		return nil
-	}
-	etag, exists, err := t.latest(tenant, bucket, key)
-	switch {
-	case err != nil:
-		return err
-	case c.IfMatch != "" && !exists:
-		return ErrNotFound
-	case c.IfMatch != "" && c.IfMatch != "*" && c.IfMatch != etag:
-		return ErrPrecondition
-	case c.IfNoneMatch != "" && exists && (c.IfNoneMatch == "*" || c.IfNoneMatch == etag):
-		return ErrPrecondition
-	}
-	return nil
-}
-
-// latest returns the ETag of the latest accepted write of a key that was not
-// rejected.
-func (t *txn) latest(tenant TenantName, bucket BucketName, key string) (etag string, exists bool, err error) {
-	e, err := t.visible(tenant, bucket, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", false, err
-	}
-	exists = err == nil
-	versions, err := t.unpublished(tenant, bucket, key)
-	if err != nil {
-		return "", false, err
-	}
-	for i := len(versions) - 1; i >= 0; i-- {
-		v := versions[i]
-		if v.state == stateCode(ObjectRejected) || exists && v.seq < e.Seq {
-			continue
-		}
-		o, err := t.object(tenant, v.object)
-		return o.ETag, true, err
-	}
-	return e.ETag, exists, nil
-}
-
-// supersede makes way for what takes its place at seq in the key's history,
-// write or delete: the visible object before it and those before it that wait
-// are deleted, and the rejected ones before it can no longer be released. What
-// stands at seq itself or later stays.
-func (t *txn) supersede(by Actor, tenant TenantName, bucket BucketName, key string, seq uint64, reason string) error {
-	e, err := t.visible(tenant, bucket, key)
-	switch {
-	case err == nil && e.Seq < seq:
-		if err := t.deleteByID(by, tenant, e.Object, reason); err != nil {
-			return err
-		}
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return err
-	}
-	versions, err := t.unpublished(tenant, bucket, key)
-	if err != nil {
-		return err
-	}
-	for _, v := range versions {
-		switch {
-		case v.seq >= seq:
-		case v.state == stateCode(ObjectRejected):
-			err = t.bury(tenant, v.object)
-		default:
-			err = t.deleteByID(by, tenant, v.object, reason)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bury notes that a rejected object was overtaken in its key's history.
-func (t *txn) bury(tenant TenantName, id ObjectID) error {
-	o, err := t.object(tenant, id)
-	if err != nil {
-		return err
-	}
-	return t.rewrite(&o, func() { o.Overtaken = true })
 }

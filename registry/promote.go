@@ -131,7 +131,8 @@ func (l *Ledger) Publish(ctx context.Context, tenant TenantName, id ObjectID) (O
 
 // publish makes the object visible in its place of the key's history.
 func (t *txn) publish(o *Object) error {
-	if err := t.supersede(System(o.Tenant), o.Tenant, o.Bucket, o.Key, o.Seq, reasonSuperseded); err != nil {
+	noncurrent, err := t.place(System(o.Tenant), o)
+	if err != nil {
 		return err
 	}
 	if err := t.showBucket(o); err != nil {
@@ -143,7 +144,7 @@ func (t *txn) publish(o *Object) error {
 	}
 	return t.apply(objectPublish, o, ev, func() {
 		o.relocate()
-		o.PublishedAt = t.now
+		o.Noncurrent, o.PublishedAt = noncurrent, t.now
 	})
 }
 
@@ -157,7 +158,7 @@ func (t *txn) showBucket(o *Object) error {
 		return err
 	}
 	b.Listed = true
-	return t.put(tBuckets, keyOf(o.Tenant, string(b.Name)), b)
+	return t.putBucket(o.Tenant, &b)
 }
 
 // relocate names the blobs' new keys.

@@ -17,18 +17,23 @@ const (
 
 // Review carries out an analyst's decision on an object of its tenant: a held
 // one, a rejected one (release) or a published one (reject). A release comes
-// too late (ErrConflict) if its key was written or deleted since. reason is a
-// code. ErrNotFound, ErrConflict, ErrInvalid.
-func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, reason string) (Object, error) {
+// too late (ErrConflict) if its key was written or deleted since, and it was not a
+// version of its own. Rejecting withdraws all objects that share bytes with it,
+// which it returns too; releasing is of this one alone. reason is a code.
+// ErrNotFound, ErrConflict, ErrInvalid.
+func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, reason string) (o Object, shared []Object, err error) {
 	if !isWord(reason) {
-		return Object{}, fmt.Errorf("review: %w: the reason is a code", ErrInvalid)
+		return Object{}, nil, fmt.Errorf("review: %w: the reason is a code", ErrInvalid)
 	}
-	var o Object
-	err := l.change(ctx, by, func(t *txn) (err error) {
+	err = l.change(ctx, by, func(t *txn) (err error) {
+		shared = nil
 		if o, err = t.object(by.Tenant, id); err != nil {
 			return err
 		}
-		if o.State == ObjectQuarantined && !o.Held {
+		switch {
+		case o.Marker:
+			return ErrNotFound
+		case o.State == ObjectQuarantined && !o.Held, o.State == ObjectScanning:
 			return ErrConflict // still in the queue: inspection decides first
 		}
 		ev := t.event(EventObjectReviewed, by)
@@ -37,32 +42,94 @@ func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, 
 		case Release:
 			return t.release(by, &o, ev)
 		case RejectObject:
-			return t.apply(objectWithdraw, &o, ev, func() { o.Held = false })
+			if shared, err = t.sharing(&o); err != nil {
+				return err
+			}
+			if err := t.withdraw(&o, ev); err != nil {
+				return err
+			}
+			return t.withdrawAll(by, shared, o.ID)
 		}
 		return fmt.Errorf("%w: decision", ErrInvalid)
 	})
 	if err != nil {
-		return Object{}, fmt.Errorf("review: %w", err)
+		return Object{}, nil, fmt.Errorf("review: %w", err)
 	}
-	return o, nil
+	return o, shared, nil
+}
+
+// reasonShared is why an object is withdrawn that nobody asked for by name.
+const reasonShared = "shares_bytes"
+
+// withdrawAll withdraws what shares bytes with the object that was rejected.
+func (t *txn) withdrawAll(by Actor, shared []Object, with ObjectID) error {
+	for i := range shared {
+		ev := t.event(EventObjectReviewed, by)
+		ev.Reason, ev.Subject = reasonShared, string(with)
+		if err := t.withdraw(&shared[i], ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharing returns the other objects that refer to one of its blobs and are not
+// rejected already.
+func (t *txn) sharing(o *Object) (found []Object, err error) {
+	seen := map[ObjectID]bool{o.ID: true}
+	for _, x := range o.Extents {
+		holders, err := t.holders(x.Blob)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range holders {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			other, err := t.object(o.Tenant, id)
+			if errors.Is(err, ErrNotFound) {
+				continue // a multipart upload: what it becomes is inspected anew
+			}
+			if err != nil {
+				return nil, err
+			}
+			if other.State != ObjectRejected && other.State != ObjectDeleted {
+				found = append(found, other)
+			}
+		}
+	}
+	return found, nil
+}
+
+// withdraw rejects an object; if it was current, what was published before it is.
+func (t *txn) withdraw(o *Object, ev *Event) error {
+	current := o.State == ObjectPublished && !o.Noncurrent
+	err := t.apply(objectWithdraw, o, ev, func() { o.Held, o.Noncurrent, o.Scan = false, false, nil })
+	if err != nil || !current {
+		return err
+	}
+	return t.restore(o.Tenant, o.Bucket, o.Key)
 }
 
 // release publishes at once; blobs that have to move are found by Promoting.
 func (t *txn) release(by Actor, o *Object, ev *Event) error {
-	switch e, err := t.visible(o.Tenant, o.Bucket, o.Key); {
-	case err == nil && e.Seq > o.Seq || o.Overtaken:
+	if o.Overtaken {
 		return ErrConflict
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return err
 	}
-	if _, err := t.bucket(o.Tenant, o.Bucket); err != nil {
+	b, err := t.bucket(o.Tenant, o.Bucket)
+	switch {
+	case err != nil:
 		return err
+	case o.Versioned && b.Versioning == VersioningOff:
+		return ErrConflict // of an earlier bucket of this name
 	}
 	// Ask the table before anything makes way.
 	if _, err := next(objectRelease, o.place()); err != nil {
 		return err
 	}
-	if err := t.supersede(by, o.Tenant, o.Bucket, o.Key, o.Seq, reasonSuperseded); err != nil {
+	noncurrent, err := t.place(by, o)
+	if err != nil {
 		return err
 	}
 	if err := t.showBucket(o); err != nil {
@@ -76,6 +143,6 @@ func (t *txn) release(by Actor, o *Object, ev *Event) error {
 		}
 	}
 	return t.apply(objectRelease, o, ev, func() {
-		o.Held, o.Targets, o.PublishedAt = false, targets, t.now
+		o.Held, o.Noncurrent, o.Targets, o.PublishedAt = false, noncurrent, targets, t.now
 	})
 }

@@ -29,7 +29,8 @@ const (
 	objectPublish  step = "object.publish"   // promotion ends
 	objectReject   step = "object.reject"    // infected or against policy
 	objectRelease  step = "object.release"   // an analyst publishes it
-	objectWithdraw step = "object.withdraw"  // an analyst rejects it
+	objectWithdraw step = "object.withdraw"  // an analyst rejects it, or what shares its bytes
+	objectMark     step = "object.mark"      // a delete marker is born
 	objectDelete   step = "object.delete"
 )
 
@@ -71,8 +72,10 @@ var transitions = []transition{
 	{objectReject, string(ObjectScanning), string(ObjectRejected)},
 	{objectRelease, string(ObjectQuarantined), string(ObjectPublished)}, // held only
 	{objectRelease, string(ObjectRejected), string(ObjectPublished)},
-	{objectWithdraw, string(ObjectQuarantined), string(ObjectRejected)}, // held only
+	{objectWithdraw, string(ObjectQuarantined), string(ObjectRejected)},
+	{objectWithdraw, string(ObjectScanning), string(ObjectRejected)}, // with what shares its bytes
 	{objectWithdraw, string(ObjectPublished), string(ObjectRejected)},
+	{objectMark, unborn, string(ObjectPublished)},
 	{objectDelete, string(ObjectPending), string(ObjectDeleted)},
 	{objectDelete, string(ObjectQuarantined), string(ObjectDeleted)},
 	{objectDelete, string(ObjectScanning), string(ObjectDeleted)},

@@ -31,7 +31,8 @@ var leads = map[step]string{
 	objectPublish:  "scanning=published",
 	objectReject:   "scanning=rejected",
 	objectRelease:  "quarantined=published rejected=published",
-	objectWithdraw: "quarantined=rejected published=rejected",
+	objectWithdraw: "quarantined=rejected scanning=rejected published=rejected",
+	objectMark:     "=published",
 	objectDelete:   "pending=deleted quarantined=deleted scanning=deleted published=deleted rejected=deleted",
 }
 

@@ -2,7 +2,12 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // MarkerError says that what was asked for is a delete marker. It is ErrMarker,
@@ -20,45 +25,159 @@ func (e *MarkerError) Is(target error) bool {
 	return target == ErrMarker || target == ErrNotFound && !e.Named
 }
 
+// versionEntry is what the index of versions says of one: of those that are
+// versioned, noncurrent or delete markers.
+type versionEntry struct {
+	nameEntry
+	Versioned, Noncurrent, Marker bool
+}
+
+// The flags of a row of versions.
+const (
+	flagVersioned = 1 << iota
+	flagNoncurrent
+	flagMarker
+)
+
+func versionEntryOf(o *Object) versionEntry {
+	return versionEntry{nameEntryOf(o), o.Versioned, o.Noncurrent, o.Marker}
+}
+
+// encode writes the flags (1 byte) before what names has of a key.
+func (v versionEntry) encode() []byte {
+	var flags byte
+	if v.Versioned {
+		flags |= flagVersioned
+	}
+	if v.Noncurrent {
+		flags |= flagNoncurrent
+	}
+	if v.Marker {
+		flags |= flagMarker
+	}
+	return append([]byte{flags}, v.nameEntry.encode()...)
+}
+
+func decodeVersion(b []byte) (versionEntry, error) {
+	if len(b) == 0 {
+		return versionEntry{}, errors.New("decode a row of versions: it is empty")
+	}
+	e, err := decodeName(b[1:])
+	return versionEntry{e, b[0]&flagVersioned != 0, b[0]&flagNoncurrent != 0, b[0]&flagMarker != 0}, err
+}
+
+// id is the version id, as Object.VersionID has it.
+func (v *versionEntry) id() string {
+	if !v.Versioned {
+		return NullVersion
+	}
+	return strings.TrimPrefix(string(v.Object), prefixObject)
+}
+
+func versionKey(tenant TenantName, bucket BucketName, key string, seq uint64) []byte {
+	return numbered(keyOf(tenant, string(bucket), escaped(key)), ^seq)
+}
+
+// versionsOf calls fn for the rows that versions has of a key, newest first.
+func (t *txn) versionsOf(tenant TenantName, bucket BucketName, key string, fn func(versionEntry) error) error {
+	return t.Scan(tVersions, under(tenant, string(bucket), escaped(key)), func(_, value []byte) error {
+		v, err := decodeVersion(value)
+		if err != nil {
+			return err
+		}
+		return fn(v)
+	})
+}
+
 // Version returns a published version of a key. version "" is the current one,
 // "null" the null version. A delete marker is a *MarkerError. ErrNotFound; ErrInvalid
 // for what cannot be a version id.
 func (l *Ledger) Version(ctx context.Context, tenant TenantName, bucket BucketName, key, version string) (Object, error) {
-	return Object{}, errNotBuilt
+	var o Object
+	err := l.view(ctx, func(t *txn) (err error) {
+		o, err = t.version(tenant, bucket, key, version)
+		return err
+	})
+	if err != nil {
+		return Object{}, fmt.Errorf("version: %w", err)
+	}
+	return o, nil
 }
 
-// VersionsQuery asks for one page of a bucket's versions.
-type VersionsQuery struct {
-	Prefix       string
-	Delimiter    string
-	AfterKey     string // versions behind this key (a common prefix stands for all it covers) …
-	AfterVersion string // … or, where this is set, behind this version of it
-	Max          int    // versions and prefixes together, 0 to 1000
+func (t *txn) version(tenant TenantName, bucket BucketName, key, version string) (o Object, err error) {
+	if version != "" {
+		o, err = t.named(tenant, bucket, key, version)
+	} else {
+		o, err = t.newest(tenant, bucket, key)
+	}
+	switch {
+	case err != nil:
+		return Object{}, err
+	case o.State != ObjectPublished:
+		return Object{}, ErrNotFound
+	case o.Marker:
+		return Object{}, &MarkerError{VersionID: o.VersionID(), ModifiedAt: o.ModifiedAt, Named: version != ""}
+	}
+	return o, nil
 }
 
-// VersionEntry is one published version or delete marker.
-type VersionEntry struct {
-	Entry
-	VersionID string
-	Latest    bool
-	Marker    bool
+// newest returns the current version of a key, be it a delete marker.
+func (t *txn) newest(tenant TenantName, bucket BucketName, key string) (o Object, err error) {
+	e, err := t.visible(tenant, bucket, key)
+	if errors.Is(err, ErrNotFound) && validKey(key) && validBucketName(bucket) {
+		var last *standing
+		if last, err = t.top(tenant, bucket, key); err == nil && last == nil {
+			err = ErrNotFound
+		}
+		if err == nil {
+			e = last.nameEntry
+		}
+	}
+	if err != nil {
+		return o, err
+	}
+	return o, t.load(tObjects, keyOf(tenant, string(e.Object)), &o) // in place: a row is half a kilobyte
 }
 
-// VersionListing is one page: keys in their order, of each the newest version
-// first.
-type VersionListing struct {
-	Entries     []VersionEntry
-	Prefixes    []string
-	Truncated   bool
-	NextKey     string // AfterKey and AfterVersion of the next page
-	NextVersion string
+// named returns a version by its id, in whatever state but deleted; of the null
+// version, the published one. ErrInvalid for what cannot be a version id.
+func (t *txn) named(tenant TenantName, bucket BucketName, key, version string) (Object, error) {
+	if !validKey(key) || !validBucketName(bucket) {
+		return Object{}, ErrNotFound
+	}
+	if version == NullVersion {
+		o, err := t.nullVersion(tenant, bucket, key)
+		if err == nil && o == nil {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return Object{}, err
+		}
+		return *o, nil
+	}
+	o, err := t.everNamed(tenant, bucket, key, version)
+	if err == nil && o.State == ObjectDeleted {
+		err = ErrNotFound
+	}
+	return o, err
 }
 
-// ListVersions returns one page of a bucket's published versions and delete
-// markers, those of keys that were never versioned included. It seeks: a page
-// costs what it returns. ErrNotFound for an unknown bucket, ErrInvalid.
-func (l *Ledger) ListVersions(ctx context.Context, tenant TenantName, bucket BucketName, q VersionsQuery) (VersionListing, error) {
-	return VersionListing{}, errNotBuilt
+// everNamed returns what has or had a version id of its own, also if it was
+// deleted.
+func (t *txn) everNamed(tenant TenantName, bucket BucketName, key, version string) (Object, error) {
+	if _, err := ulid.ParseStrict(version); err != nil {
+		return Object{}, fmt.Errorf("%w: version id", ErrInvalid)
+	}
+	o, err := t.object(tenant, ObjectID(prefixObject+version))
+	if err == nil && (o.Bucket != bucket || o.Key != key || !o.Versioned) {
+		err = ErrNotFound
+	}
+	return o, err
+}
+
+// validBucketName keeps a bucket's name from a request from reaching into another's keys.
+func validBucketName(bucket BucketName) bool {
+	return len(bucket) <= 63 && strings.IndexByte(string(bucket), 0) < 0
 }
 
 // Deletion asks for one key, or one version of it, to be deleted.

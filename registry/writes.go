@@ -22,12 +22,12 @@ type NewObject struct {
 }
 
 // PutObject accepts an S3 write, in one commit. In a bucket that is direct now,
-// and with a clean verdict, it is published at once and what the key had before
-// is deleted; else its inspection is queued.
+// and with a clean verdict, it is published at once, and what the key had before
+// is deleted or becomes noncurrent; else its inspection is queued.
 //
 // ErrNotFound for an unknown bucket (or If-Match on nothing), ErrPrecondition,
-// ErrFenced for an intent that was released or used, ErrRevoked,
-// ErrTenantSuspended, ErrInvalid. After any error ReleaseBlob is owed.
+// ErrURLUsed, ErrFenced for an intent that was released or used, ErrConflict for a
+// lock in a bucket without object lock, ErrRevoked, ErrTenantSuspended, ErrInvalid. After any error ReleaseBlob is owed.
 func (l *Ledger) PutObject(ctx context.Context, by Actor, n NewObject) (Object, error) {
 	if !validKey(n.Key) || n.Stored.Size < 0 || len(n.ContentType) > maxText || len(n.Filename) > maxText {
 		return Object{}, fmt.Errorf("put object: %w: key, size, type or file name", ErrInvalid)
@@ -38,7 +38,13 @@ func (l *Ledger) PutObject(ctx context.Context, by Actor, n NewObject) (Object, 
 		if err != nil {
 			return err
 		}
+		if err := n.Retention.valid(t); err != nil {
+			return err
+		}
 		if err := t.holds(n.Conditions, by.Tenant, n.Bucket, n.Key); err != nil {
+			return err
+		}
+		if err := t.useURL(by.Tenant, n.OneUse); err != nil {
 			return err
 		}
 		if n.Intent.Tenant != by.Tenant {
@@ -75,19 +81,18 @@ func (o *Object) keep(k Kept) {
 // accept gives a new object with its id, key, bytes and what it keeps its place in
 // the history of the key, in the tenant of by. A direct bucket publishes it at once
 // if its verdict is clean; else its inspection is queued.
-func (t *txn) accept(by Actor, b *Bucket, o *Object, ev *Event, v Verdict) error {
-	seq, err := t.nextSeq()
-	if err != nil {
+func (t *txn) accept(by Actor, b *Bucket, o *Object, ev *Event, v Verdict) (err error) {
+	o.Tenant, o.Principal, o.Bucket = by.Tenant, by.Principal, b.Name
+	o.CreatedAt, o.ModifiedAt = t.now, t.now
+	if err := t.enter(b, o); err != nil {
 		return err
 	}
-	o.Tenant, o.Principal, o.Bucket, o.Seq = by.Tenant, by.Principal, b.Name, seq
-	o.CreatedAt, o.ModifiedAt = t.now, t.now
 	ev.Size, ev.SHA256, ev.DetectedType = &o.Size, o.SHA256, o.DetectedType
 	if b.Intake != IntakeDirect || v.Result != VerdictClean {
 		return t.apply(objectIntake, o, ev, func() { o.Scan = &ScanTurn{Due: t.now} })
 	}
 	ev.Result, ev.Engines = v.Result, v.Engines
-	if err := t.supersede(by, o.Tenant, o.Bucket, o.Key, seq, reasonSuperseded); err != nil {
+	if o.Noncurrent, err = t.place(by, o); err != nil {
 		return err
 	}
 	return t.apply(objectPut, o, ev, func() { o.Verdict, o.PublishedAt = &v, t.now })
