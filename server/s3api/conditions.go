@@ -24,7 +24,7 @@ func (r *request) readConditions(etag string, modified time.Time) (outcome readO
 	noneMatch, modifiedSince := r.header("if-none-match"), r.header("if-modified-since")
 	switch {
 	case match != "":
-		if !etagListed(match, etag) {
+		if !etagListed(match, etag, strongly) {
 			return readFailed, "If-Match"
 		}
 	case unmodified != "":
@@ -34,7 +34,7 @@ func (r *request) readConditions(etag string, modified time.Time) (outcome readO
 	}
 	switch {
 	case noneMatch != "":
-		if etagListed(noneMatch, etag) {
+		if etagListed(noneMatch, etag, weakly) {
 			return readNotModified, "If-None-Match"
 		}
 	case modifiedSince != "":
@@ -45,9 +45,20 @@ func (r *request) readConditions(etag string, modified time.Time) (outcome readO
 	return readOn, ""
 }
 
+// comparison is how two entity tags are compared (RFC 9110, section 8.8.3.2).
+type comparison int
+
+const (
+	strongly comparison = iota // a weak tag equals none
+	weakly
+)
+
 // etagListed tells whether a list of entity tags, or "*", names etag.
-func etagListed(list, etag string) bool {
+func etagListed(list, etag string, how comparison) bool {
 	for tag := range strings.SplitSeq(list, ",") {
+		if how == strongly && strings.HasPrefix(strings.TrimSpace(tag), "W/") {
+			continue
+		}
 		if tag = unquoted(tag); tag == "*" || tag == etag {
 			return true
 		}

@@ -1,42 +1,116 @@
 package s3api
 
 import (
-	"crypto/md5"
-	"crypto/subtle"
-	"encoding/base64"
 	"encoding/xml"
+	"errors"
+	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"sallyport/registry/pipeline"
+	"sallyport/registry"
 )
 
 // maxDeletes is how many keys one DeleteObjects may name.
 const maxDeletes = 1000
 
-// admitDelete refuses the conditions that S3 has for deletes: the ledger has no
-// conditional delete, and to ignore them would delete what the client wants to
-// keep.
-func (a *API) admitDelete(_ *fasthttp.RequestCtx, r *request) error {
-	if _, ok := r.proof.Request.HeaderValue("if-match"); ok {
-		return refuse(codeNotImplemented, element{"Header", "If-Match"})
-	}
-	return nil
-}
-
 // deleteObject answers 204 whether or not something was there.
 func (a *API) deleteObject(c *fiber.Ctx, r *request) error {
-	results, err := a.pipeline.DeleteKeys(background(), r.actor(), r.bucket, []string{r.key})
+	deletion, err := r.deletion()
+	if err != nil {
+		return err
+	}
+	results, err := a.pipeline.DeleteVersions(background(), r.actor(), r.bucket, []registry.Deletion{deletion})
 	if err != nil {
 		return bucketError(err)
 	}
-	if results[0] != nil {
-		return results[0]
+	done := results[0]
+	switch {
+	case errors.Is(done.Err, registry.ErrInvalid) && deletion.Version != "":
+		return invalidVersion(deletion.Version)
+	case errors.Is(done.Err, registry.ErrPrecondition):
+		return refuse(codePreconditionFailed, element{"Condition", deleteCondition(&deletion)})
+	case done.Err != nil && !errors.Is(done.Err, registry.ErrNotFound):
+		return done.Err
+	}
+	h := &c.Context().Response.Header
+	if done.VersionID != "" {
+		h.Set(versionHeader, done.VersionID)
+	}
+	if done.Marker {
+		h.Set(markerHeader, "true")
 	}
 	c.Context().SetStatusCode(fasthttp.StatusNoContent)
 	return nil
+}
+
+// deletion reads what DeleteObject is to delete, and under which conditions.
+func (r *request) deletion() (registry.Deletion, error) {
+	d := registry.Deletion{Key: r.key, Bypass: r.bypass()}
+	var err error
+	if d.Version, err = r.version(); err != nil {
+		return d, err
+	}
+	conditions, err := r.writeConditions()
+	if err != nil {
+		return d, err
+	}
+	if conditions.IfNoneMatch != "" {
+		return d, refuse(codeNotImplemented, element{"Header", "If-None-Match"})
+	}
+	d.IfMatch = conditions.IfMatch
+	const sizeHeader, timeHeader = "x-amz-if-match-size", "x-amz-if-match-last-modified-time"
+	if v := r.header(sizeHeader); v != "" {
+		if d.IfSize = sizeCondition(v); d.IfSize == nil {
+			return d, malformedCondition(sizeHeader, v)
+		}
+	}
+	if v := r.header(timeHeader); v != "" {
+		if d.IfModified = timeCondition(v); d.IfModified == nil {
+			return d, malformedCondition(timeHeader, v)
+		}
+	}
+	return d, nil
+}
+
+func malformedCondition(name, value string) error {
+	return say(codeInvalidArgument, "The condition is malformed.", element{"ArgumentName", name}, element{"ArgumentValue", value})
+}
+
+// sizeCondition reads a number of bytes; nil if it is none.
+func sizeCondition(v string) *int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+	if err != nil || n < 0 {
+		return nil
+	}
+	return &n
+}
+
+// timeCondition reads a date as HTTP or as S3's documents write it; nil if it is
+// none.
+func timeCondition(v string) *time.Time {
+	v = strings.TrimSpace(v)
+	t, err := http.ParseTime(v)
+	if err != nil {
+		if t, err = time.Parse(time.RFC3339, v); err != nil {
+			return nil
+		}
+	}
+	return &t
+}
+
+// deleteCondition names a condition of a delete that failed.
+func deleteCondition(d *registry.Deletion) string {
+	switch {
+	case d.IfMatch != "":
+		return "If-Match"
+	case d.IfSize != nil:
+		return "x-amz-if-match-size"
+	}
+	return "x-amz-if-match-last-modified-time"
 }
 
 func (a *API) admitDeletes(ctx *fasthttp.RequestCtx, r *request) error {
@@ -48,7 +122,7 @@ func (a *API) admitDeletes(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	if d.ContentMD5 == "" && len(d.Checksums) == 0 {
-		return say(codeInvalidRequest, "Missing required header for this request: Content-MD5")
+		return say(codeInvalidRequest, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
 	_, err = a.pipeline.Bucket(background(), r.actor(), r.bucket)
 	return bucketError(err)
@@ -67,83 +141,90 @@ type deleteRequest struct {
 	} `xml:"Object"`
 }
 
+// deletions returns what the document asks for.
+func (req *deleteRequest) deletions() ([]registry.Deletion, error) {
+	if len(req.Objects) == 0 || len(req.Objects) > maxDeletes {
+		return nil, refuse(codeMalformedXML)
+	}
+	list := make([]registry.Deletion, len(req.Objects))
+	for i, o := range req.Objects {
+		d := registry.Deletion{Key: o.Key, Version: o.VersionID}
+		if o.Size != nil {
+			d.IfSize = sizeCondition(*o.Size)
+		}
+		if o.Modified != nil {
+			d.IfModified = timeCondition(*o.Modified)
+		}
+		if o.ETag != nil {
+			d.IfMatch = unquoted(*o.ETag)
+		}
+		if o.Key == "" || o.Size != nil && d.IfSize == nil || o.Modified != nil && d.IfModified == nil || o.ETag != nil && d.IfMatch == "" {
+			return nil, refuse(codeMalformedXML) // before anything was deleted
+		}
+		list[i] = d
+	}
+	return list, nil
+}
+
 func (a *API) deleteObjects(c *fiber.Ctx, r *request) error {
-	b, err := a.document(c, r)
+	var req deleteRequest
+	if err := a.readXML(c, r, &req); err != nil {
+		return err
+	}
+	list, err := req.deletions()
 	if err != nil {
 		return err
 	}
-	if err := r.checkDocument(c.Context(), b); err != nil {
-		return err
+	for i := range list {
+		list[i].Bypass = r.bypass()
 	}
-	var req deleteRequest
-	if err := decodeXML(b, &req); err != nil {
-		return err
-	}
-	if len(req.Objects) == 0 || len(req.Objects) > maxDeletes {
-		return refuse(codeMalformedXML)
-	}
-	keys := make([]string, len(req.Objects))
-	for i, o := range req.Objects {
-		if o.Key == "" {
-			return refuse(codeMalformedXML)
-		}
-		if o.VersionID != "" && o.VersionID != "null" || o.ETag != nil || o.Size != nil || o.Modified != nil {
-			return refuse(codeNotImplemented) // before anything was deleted
-		}
-		keys[i] = o.Key
-	}
-	results, err := a.pipeline.DeleteKeys(background(), r.actor(), r.bucket, keys)
+	results, err := a.pipeline.DeleteVersions(background(), r.actor(), r.bucket, list)
 	if err != nil {
 		return bucketError(err)
 	}
 	d := newDocument("DeleteResult")
-	for i, key := range keys {
-		if results[i] != nil {
-			a.deleteFailed(d, r, key, results[i])
-		} else if !req.Quiet {
-			d.open("Deleted")
-			d.text("Key", key)
-			d.close("Deleted")
+	for i := range list {
+		switch err := results[i].Err; {
+		case err != nil && !errors.Is(err, registry.ErrNotFound):
+			a.deleteFailed(d, r, &list[i], err)
+		case !req.Quiet:
+			d.deleted(&list[i], &results[i])
 		}
 	}
 	sendXML(c.Context(), d)
 	return nil
 }
 
-func (a *API) deleteFailed(d *document, r *request, key string, err error) {
-	e := a.judged(r, err)
-	d.open("Error")
-	d.text("Key", key)
-	d.text("Code", string(e.code))
-	d.text("Message", answers[e.code].message)
-	d.close("Error")
+// deleted writes what became of one key. A marker is named apart, whether it was
+// made or removed.
+func (d *document) deleted(what *registry.Deletion, done *registry.DeletionResult) {
+	d.open("Deleted")
+	d.text("Key", what.Key)
+	if what.Version != "" {
+		d.text("VersionId", what.Version)
+	}
+	if done.Marker {
+		d.flag("DeleteMarker", true)
+		d.text("DeleteMarkerVersionId", done.VersionID)
+	}
+	d.close("Deleted")
 }
 
-// checkDocument holds a body that was read whole against the digests that the
-// headers declare.
-func (r *request) checkDocument(ctx *fasthttp.RequestCtx, b []byte) error {
-	d, err := r.declared(ctx)
-	if err != nil {
-		return err
+func (a *API) deleteFailed(d *document, r *request, what *registry.Deletion, err error) {
+	if errors.Is(err, registry.ErrInvalid) {
+		err = refuse(codeNoSuchVersion) // so S3 calls here what cannot be a version id
 	}
-	if d.ContentMD5 != "" {
-		want, err := base64.StdEncoding.Strict().DecodeString(d.ContentMD5)
-		if err != nil || len(want) != md5.Size {
-			return refuse(codeInvalidDigest)
-		}
-		if got := md5.Sum(b); subtle.ConstantTimeCompare(got[:], want) != 1 {
-			return refuse(codeBadDigest)
-		}
+	e := a.judged(r, err)
+	message := e.message
+	if message == "" {
+		message = answers[e.code].message
 	}
-	for algorithm, value := range d.Checksums {
-		h := pipeline.Checksum(algorithm)
-		if h == nil {
-			return say(codeInvalidRequest, "Value for x-amz-checksum header is invalid.")
-		}
-		h.Write(b)
-		if base64.StdEncoding.EncodeToString(h.Sum(nil)) != value {
-			return say(codeBadDigest, "The "+strings.ToUpper(algorithm)+" you specified did not match the calculated checksum.")
-		}
+	d.open("Error")
+	d.text("Key", what.Key)
+	if what.Version != "" {
+		d.text("VersionId", what.Version)
 	}
-	return nil
+	d.text("Code", string(e.code))
+	d.text("Message", message)
+	d.close("Error")
 }

@@ -30,28 +30,44 @@ const (
 	codeEntityTooSmall                code = "EntityTooSmall"
 	codeExpectationFailed             code = "ExpectationFailed"
 	codeHeaderTooLarge                code = "RequestHeaderSectionTooLarge"
+	codeIllegalVersioning             code = "IllegalVersioningConfigurationException"
 	codeIncompleteBody                code = "IncompleteBody"
 	codeInternalError                 code = "InternalError"
 	codeInvalidAccessKeyID            code = "InvalidAccessKeyId"
 	codeInvalidArgument               code = "InvalidArgument"
+	codeInvalidBucketACL              code = "InvalidBucketAclWithObjectOwnership"
 	codeInvalidBucketName             code = "InvalidBucketName"
 	codeInvalidBucketState            code = "InvalidBucketState"
 	codeInvalidDigest                 code = "InvalidDigest"
+	codeInvalidEncryption             code = "InvalidEncryptionAlgorithmError"
 	codeInvalidLocation               code = "InvalidLocationConstraint"
+	codeInvalidPart                   code = "InvalidPart"
+	codeInvalidPartNumber             code = "InvalidPartNumber"
+	codeInvalidPartOrder              code = "InvalidPartOrder"
+	codeInvalidPolicyDocument         code = "InvalidPolicyDocument"
 	codeInvalidRange                  code = "InvalidRange"
 	codeInvalidRequest                code = "InvalidRequest"
+	codeInvalidRetentionPeriod        code = "InvalidRetentionPeriod"
 	codeInvalidStorageClass           code = "InvalidStorageClass"
+	codeInvalidTag                    code = "InvalidTag"
 	codeInvalidToken                  code = "InvalidToken"
 	codeInvalidURI                    code = "InvalidURI"
 	codeKeyTooLong                    code = "KeyTooLongError"
+	codeMalformedPOST                 code = "MalformedPOSTRequest"
+	codeMalformedACL                  code = "MalformedACLError"
 	codeMalformedTrailer              code = "MalformedTrailerError"
 	codeMalformedXML                  code = "MalformedXML"
 	codeMessageTooLong                code = "MaxMessageLengthExceeded"
+	codeFieldsTooLong                 code = "MaxPostPreDataLengthExceededError"
 	codeMetadataTooLarge              code = "MetadataTooLarge"
 	codeMethodNotAllowed              code = "MethodNotAllowed"
 	codeMissingContentLength          code = "MissingContentLength"
+	codeMissingSecurityHeader         code = "MissingSecurityHeader"
 	codeNoSuchBucket                  code = "NoSuchBucket"
 	codeNoSuchKey                     code = "NoSuchKey"
+	codeNoSuchLock                    code = "NoSuchObjectLockConfiguration"
+	codeNoSuchUpload                  code = "NoSuchUpload"
+	codeNoSuchVersion                 code = "NoSuchVersion"
 	codeNotConfigured                 code = "NotConfigured" // goes out under the name in refused
 	codeNotImplemented                code = "NotImplemented"
 	codeOperationAborted              code = "OperationAborted"
@@ -88,28 +104,44 @@ var answers = map[code]answer{
 	codeEntityTooSmall:                {400, "Your proposed upload is smaller than the minimum allowed object size."},
 	codeExpectationFailed:             {417, "The Expect header names an expectation that is not supported."},
 	codeHeaderTooLarge:                {400, "Your request header section exceeds the maximum allowed request header section size."},
+	codeIllegalVersioning:             {400, "The versioning configuration specified in the request is invalid."},
 	codeIncompleteBody:                {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
 	codeInternalError:                 {500, "We encountered an internal error. Please try again."},
 	codeInvalidAccessKeyID:            {403, "The AWS Access Key Id you provided does not exist in our records."},
 	codeInvalidArgument:               {400, "Invalid Argument"},
+	codeInvalidBucketACL:              {400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"},
 	codeInvalidBucketName:             {400, "The specified bucket is not valid."},
 	codeInvalidBucketState:            {409, "The request is not valid with the current state of the bucket."},
 	codeInvalidDigest:                 {400, "The Content-MD5 you specified was invalid."},
+	codeInvalidEncryption:             {400, "The encryption request that you specified is not valid. The valid value is AES256."},
 	codeInvalidLocation:               {400, "The specified location-constraint is not valid"},
+	codeInvalidPart:                   {400, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
+	codeInvalidPartNumber:             {416, "The requested partnumber is not satisfiable"},
+	codeInvalidPartOrder:              {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
+	codeInvalidPolicyDocument:         {400, "The content of the form does not meet the conditions specified in the policy document."},
 	codeInvalidRange:                  {416, "The requested range is not satisfiable"},
 	codeInvalidRequest:                {400, "Invalid Request"},
+	codeInvalidRetentionPeriod:        {400, "Default retention period must be a positive integer value."},
 	codeInvalidStorageClass:           {400, "The storage class you specified is not valid"},
+	codeInvalidTag:                    {400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."},
 	codeInvalidToken:                  {400, "The provided token is malformed or otherwise invalid."},
 	codeInvalidURI:                    {400, "Couldn't parse the specified URI."},
 	codeKeyTooLong:                    {400, "Your key is too long"},
+	codeMalformedPOST:                 {400, "The body of your POST request is not well-formed multipart/form-data."},
+	codeMalformedACL:                  {400, "The XML you provided was not well-formed or did not validate against our published schema"},
 	codeMalformedTrailer:              {400, "The request contained trailing data that was not well-formed or did not conform to our published schema."},
 	codeMalformedXML:                  {400, "The XML you provided was not well-formed or did not validate against our published schema"},
 	codeMessageTooLong:                {400, "Your request was too big."},
+	codeFieldsTooLong:                 {400, "Your POST request fields preceding the upload file were too large."},
 	codeMetadataTooLarge:              {400, "Your metadata headers exceed the maximum allowed metadata size"},
 	codeMethodNotAllowed:              {405, "The specified method is not allowed against this resource."},
 	codeMissingContentLength:          {411, "You must provide the Content-Length HTTP header."},
+	codeMissingSecurityHeader:         {400, "Your request was missing a required header"},
 	codeNoSuchBucket:                  {404, "The specified bucket does not exist"},
 	codeNoSuchKey:                     {404, "The specified key does not exist."},
+	codeNoSuchLock:                    {404, "The specified object does not have a ObjectLock configuration"},
+	codeNoSuchUpload:                  {404, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
+	codeNoSuchVersion:                 {404, "The specified version does not exist."},
 	codeNotConfigured:                 {404, "The configuration does not exist"},
 	codeNotImplemented:                {501, "A header or query you provided implies functionality that is not implemented."},
 	codeOperationAborted:              {409, "A conflicting conditional operation is currently in progress against this resource. Please try again."},
@@ -148,6 +180,7 @@ var classes = []struct {
 
 	{registry.ErrUploadAlreadyReceived, codeUploadURLAlreadyUsed, ""},
 	{registry.ErrUploadFinalized, codeUploadURLAlreadyUsed, ""},
+	{registry.ErrURLUsed, codeUploadURLAlreadyUsed, ""},
 	{registry.ErrUploadInProgress, codeOperationAborted, ""},
 	{registry.ErrFenced, codeOperationAborted, ""},
 	{registry.ErrGrantExpired, codeAccessDenied, ""},
@@ -159,8 +192,15 @@ var classes = []struct {
 	{registry.ErrTenantSuspended, codeAccessDenied, ""},
 
 	{registry.ErrBucketNotEmpty, codeBucketNotEmpty, ""},
+	{registry.ErrNoUpload, codeNoSuchUpload, ""},
+	{registry.ErrPart, codeInvalidPart, ""},
+	{registry.ErrPartOrder, codeInvalidPartOrder, ""},
+	{registry.ErrPartTooSmall, codeEntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"},
+	{pipeline.ErrPartNumber, codeInvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"},
+	{pipeline.ErrChecksumAlgorithm, codeInvalidRequest, "The checksum is of another algorithm than the upload was created for."},
 	{registry.ErrExists, codeBucketAlreadyOwnedByYou, ""},
 	{registry.ErrPrecondition, codePreconditionFailed, ""},
+	{registry.ErrLocked, codeAccessDenied, "Access Denied because object protected by object lock."},
 	{registry.ErrNotPublished, codeNoSuchKey, ""},
 
 	{pipeline.ErrNoSpace, codeServiceUnavailable, "There is not enough space left to store the object."},
@@ -199,6 +239,7 @@ type refused struct {
 	message string         // "" is that of the code
 	details []element      // further elements of the answer
 	header  []server.Field // further headers
+	subject *target        // what it is about; nil is what the request is
 	cause   error          // nil if there is none worth logging
 }
 

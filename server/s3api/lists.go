@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
@@ -18,12 +19,11 @@ const maxKeys = 1000
 // listing is a list request of either version.
 type listing struct {
 	registry.ListQuery
-	second   bool // ListObjectsV2
-	encoded  bool // encoding-type=url
-	owner    bool
-	marker   string // as asked: marker or start-after
-	token    string // as asked
-	pageSize int
+	names
+	second bool // ListObjectsV2
+	owner  bool
+	marker string // as asked: marker or start-after
+	token  string // as asked
 }
 
 func (a *API) listObjects(c *fiber.Ctx, r *request) error {
@@ -53,11 +53,7 @@ func (a *API) listObjects(c *fiber.Ctx, r *request) error {
 	for _, e := range page.Entries {
 		q.entry(d, e, who)
 	}
-	for _, p := range page.Prefixes {
-		d.open("CommonPrefixes")
-		q.name(d, "Prefix", p)
-		d.close("CommonPrefixes")
-	}
+	q.prefixes(d, page.Prefixes)
 	sendXML(c.Context(), d)
 	return nil
 }
@@ -73,22 +69,13 @@ func (r *request) listing() (*listing, error) {
 	default:
 		return nil, say(codeInvalidArgument, "Invalid List Type specified in Request", element{"ArgumentName", "list-type"})
 	}
-	switch v := r.param("encoding-type"); v {
-	case "":
-	case "url":
-		q.encoded = true
-	default:
-		return nil, say(codeInvalidArgument, "Invalid Encoding Method specified in Request", element{"ArgumentName", "encoding-type"})
+	var err error
+	if q.encoded, err = r.encodedNames(); err != nil {
+		return nil, err
 	}
-	q.pageSize = maxKeys
-	if v := r.param("max-keys"); v != "" {
-		n, err := strconv.ParseInt(v, 10, 32)
-		if err != nil || n < 0 {
-			return nil, say(codeInvalidArgument, "Provided max-keys not an integer or within integer range", element{"ArgumentName", "max-keys"})
-		}
-		q.pageSize = int(min(n, maxKeys))
+	if q.Max, err = r.pageSize("max-keys"); err != nil {
+		return nil, err
 	}
-	q.Max = q.pageSize
 	if err := q.where(r); err != nil {
 		return nil, err
 	}
@@ -144,7 +131,7 @@ func (q *listing) head(d *document, bucket string, page registry.Listing) {
 			q.name(d, "NextMarker", page.Next)
 		}
 	}
-	d.number("MaxKeys", int64(q.pageSize))
+	d.number("MaxKeys", int64(q.Max))
 	if q.Delimiter != "" {
 		q.name(d, "Delimiter", q.Delimiter)
 	}
@@ -157,27 +144,76 @@ func (q *listing) head(d *document, bucket string, page registry.Listing) {
 func (q *listing) entry(d *document, e registry.Entry, who owner) {
 	d.open("Contents")
 	q.name(d, "Key", e.Key)
-	d.open("LastModified")
-	d.b = e.ModifiedAt.UTC().AppendFormat(d.b, isoMillis)
-	d.close("LastModified")
+	d.moment("LastModified", e.ModifiedAt)
 	d.text("ETag", quoted(e.ETag))
 	d.number("Size", e.Size)
 	if q.owner {
 		d.owner(who)
 	}
-	d.text("StorageClass", "STANDARD")
+	d.text("StorageClass", standardClass)
 	d.close("Contents")
 }
 
+// names is how a list writes keys and parts of keys.
+type names struct {
+	encoded bool // encoding-type=url
+}
+
+// encodedNames reads encoding-type.
+func (r *request) encodedNames() (bool, error) {
+	switch v := r.param("encoding-type"); v {
+	case "":
+		return false, nil
+	case "url":
+		return true, nil
+	default:
+		return false, say(codeInvalidArgument, "Invalid Encoding Method specified in Request",
+			element{"ArgumentName", "encoding-type"}, element{"ArgumentValue", v})
+	}
+}
+
 // name writes an element that holds a key or a part of one.
-func (q *listing) name(d *document, element, value string) {
-	if !q.encoded {
+func (n names) name(d *document, element, value string) {
+	if !n.encoded {
 		d.text(element, value)
 		return
 	}
 	d.open(element)
 	d.b = sigv4.AppendPath(d.b, value)
 	d.close(element)
+}
+
+func (n names) prefixes(d *document, prefixes []string) {
+	for _, p := range prefixes {
+		d.open("CommonPrefixes")
+		n.name(d, "Prefix", p)
+		d.close("CommonPrefixes")
+	}
+}
+
+// pageSize reads how many entries a page may have; what is above the most that S3
+// gives is taken for that.
+func (r *request) pageSize(param string) (int, error) {
+	v := r.param(param)
+	if v == "" {
+		return maxKeys, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < 0 {
+		message := "Provided " + param + " not an integer or within integer range"
+		if err == nil {
+			message = "Argument " + param + " must be an integer between 0 and 2147483647"
+		}
+		return 0, say(codeInvalidArgument, message, element{"ArgumentName", param}, element{"ArgumentValue", v})
+	}
+	return int(min(n, maxKeys)), nil
+}
+
+// moment writes a time as lists have it.
+func (d *document) moment(name string, t time.Time) {
+	d.open(name)
+	d.b = t.UTC().AppendFormat(d.b, isoMillis)
+	d.close(name)
 }
 
 // Tokens are opaque: clients must neither read them nor escape them as keys.

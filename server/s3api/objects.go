@@ -1,8 +1,10 @@
 package s3api
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,13 +26,21 @@ const (
 	checksumPrefix = "x-amz-checksum-"
 )
 
+// standardClass is the storage class of what was written without one.
+const standardClass = "STANDARD"
+
+// storageClasses are those that a client may ask for and is told again. Those that
+// S3 would have to restore first are refused: clients that hear of them do not even
+// try to read.
+var storageClasses = [...]string{standardClass, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
+
 // admitObject is PutObject's look at the headers.
 func (a *API) admitObject(ctx *fasthttp.RequestCtx, r *request) error {
 	declared, err := r.declared(ctx)
 	if err != nil {
 		return err
 	}
-	metadata, err := r.metadata()
+	kept, err := a.kept(r)
 	if err != nil {
 		return err
 	}
@@ -39,10 +49,68 @@ func (a *API) admitObject(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	r.object, err = a.pipeline.AdmitObject(background(), r.actor(), pipeline.ObjectRequest{
-		Bucket: r.bucket, Key: r.key, Declared: declared,
-		Kept: registry.Kept{Metadata: metadata, Headers: r.storedHeaders()}, Conditions: conditions,
+		Bucket: r.bucket, Key: r.key, Declared: declared, Kept: kept, Conditions: conditions, OneUse: r.oneUse(),
 	})
 	return r.digestError(declared, a.writeError(r, err))
+}
+
+// kept is what a write says about an object besides its bytes, but for the content
+// type, which is declared with the bytes.
+func (a *API) kept(r *request) (registry.Kept, error) {
+	k := registry.Kept{Headers: r.storedHeaders()}
+	err := r.refuseEncryption()
+	if err != nil {
+		return k, err
+	}
+	if k.Metadata, err = r.metadata(); err != nil {
+		return k, err
+	}
+	if k.StorageClass, err = r.storageClass(); err != nil {
+		return k, err
+	}
+	if k.Tags, err = r.taggingHeader(); err != nil {
+		return k, err
+	}
+	k.Retention, k.LegalHold, err = a.lockHeaders(r)
+	return k, err
+}
+
+// storageClass reads x-amz-storage-class; "" is the standard one.
+func (r *request) storageClass() (string, error) {
+	class := r.header(settingStorageClass)
+	switch {
+	case class == "" || class == standardClass:
+		return "", nil
+	case !slices.Contains(storageClasses[:], class):
+		return "", refuse(codeInvalidStorageClass, element{"StorageClassRequested", class})
+	}
+	return class, nil
+}
+
+// refuseEncryption refuses every kind of encryption at rest that a client can ask
+// for: there is none, and a client that asks must not believe that there is.
+func (r *request) refuseEncryption() error {
+	for name, value := range r.amz() {
+		switch {
+		case !strings.HasPrefix(name, settingEncryption):
+		case name == settingEncryption && value != "AES256" && value != "aws:kms" && value != "aws:kms:dsse":
+			return refuse(codeInvalidEncryption, element{"ArgumentName", name}, element{"ArgumentValue", value})
+		default:
+			return say(codeNotImplemented, "Server-side encryption is not offered.", element{"Header", name})
+		}
+	}
+	return nil
+}
+
+// oneUse says how to remember a presigned request, where its bucket wants each to
+// work once.
+func (r *request) oneUse() registry.OneUse {
+	claim := &r.proof.Claim
+	if claim.Kind != sigv4.QueryAuth {
+		return registry.OneUse{}
+	}
+	sum := sha256.Sum256(claim.Signature)
+	return registry.OneUse{Hash: string(sum[:]), Expires: claim.Time.Add(claim.Expires)}
 }
 
 // putObject receives an object.
@@ -55,20 +123,49 @@ func (a *API) putObject(c *fiber.Ctx, r *request) error {
 	if err != nil {
 		return a.writeError(r, err)
 	}
-	r.exchange.Object = string(o.ID)
 	h := &c.Context().Response.Header
+	setChecksums(h, o.Checksums, o.ChecksumType)
+	return a.setWritten(h, r, &o)
+}
+
+// setWritten says what a write made.
+func (a *API) setWritten(h *fasthttp.ResponseHeader, r *request, o *registry.Object) error {
+	r.exchange.Object = string(o.ID)
 	h.Set("ETag", quoted(o.ETag))
-	setChecksums(h, o.Checksums)
+	if err := a.setVersion(h, o); err != nil {
+		return err
+	}
+	return a.setExpiration(h, r, o)
+}
+
+// setExpiration says when the bucket's lifecycle will end a current version.
+func (a *API) setExpiration(h *fasthttp.ResponseHeader, r *request, o *registry.Object) error {
+	if o.Noncurrent {
+		return nil
+	}
+	rules, err := a.ledger.Lifecycle(background(), o.Tenant, o.Bucket)
+	switch {
+	case errors.Is(err, registry.ErrNotConfigured) || errors.Is(err, registry.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	if at, rule, ok := registry.ExpiryOf(rules, o); ok {
+		h.Set("x-amz-expiration", `expiry-date="`+httpDate(at)+`", rule-id="`+string(sigv4.AppendPath(nil, rule))+`"`)
+	}
 	return nil
 }
 
-// writeError says what is missing or which condition failed.
+// writeError says what is missing, which condition failed, or that the bucket
+// cannot lock.
 func (a *API) writeError(r *request, err error) error {
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return a.missing(r) // the bucket, or what If-Match asks for
 	case errors.Is(err, registry.ErrPrecondition):
 		return refuse(codePreconditionFailed, element{"Condition", r.writeCondition()})
+	case errors.Is(err, registry.ErrConflict):
+		return lockError(err)
 	}
 	return err
 }
@@ -191,14 +288,22 @@ func withoutChunked(encoding string) string {
 	return strings.Join(rest, ",")
 }
 
-// setChecksums shows the checksums of a whole object.
-func setChecksums(h *fasthttp.ResponseHeader, sums map[string]string) {
+// setChecksums shows the checksums of an object.
+func setChecksums(h *fasthttp.ResponseHeader, sums map[string]string, kind registry.ChecksumType) {
 	for algorithm, value := range sums {
 		h.Set(checksumPrefix+algorithm, value)
 	}
 	if len(sums) > 0 {
-		h.Set(checksumPrefix+"type", "FULL_OBJECT")
+		h.Set(checksumPrefix+"type", string(checksumType(kind)))
 	}
+}
+
+// checksumType is a checksum's type as S3 says it.
+func checksumType(kind registry.ChecksumType) registry.ChecksumType {
+	if kind == "" {
+		return registry.FullObject
+	}
+	return kind
 }
 
 func quoted(etag string) string { return `"` + etag + `"` }

@@ -1,10 +1,13 @@
 package s3api
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"sallyport/registry"
+	"sallyport/registry/pipeline"
 	"sallyport/server"
 )
 
@@ -12,17 +15,51 @@ import (
 type span struct {
 	off, n  int64
 	partial bool
+	number  int // of the part, where it was asked for by number; else 0
+	parts   int // how many the object has, where that is told; else 0
 }
 
-// span reads the Range header against an object of size bytes. S3 answers what
+// span finds what a read asks for: a range, a part by its number, or the whole.
+func (r *request) span(found *pipeline.Found, modified time.Time) (span, error) {
+	o := &found.Object
+	if r.level == objectLevel {
+		if v, ok := r.proof.Request.Param("partNumber"); ok {
+			return r.partSpan(found, string(v))
+		}
+	}
+	header := r.header("range")
+	if header == "" || !r.rangeApplies(o.ETag, modified) {
+		return span{n: o.Size}, nil
+	}
+	return rangeSpan(header, o.Size)
+}
+
+// partSpan finds a part by its number. An object of one PUT is its own first part.
+func (r *request) partSpan(found *pipeline.Found, value string) (span, error) {
+	if r.header("range") != "" {
+		return span{}, say(codeInvalidRequest, "Cannot specify both Range header and partNumber query parameter")
+	}
+	number, err := strconv.Atoi(value)
+	if err != nil || number < 1 || number > registry.MaxParts {
+		return span{}, say(codeInvalidArgument, "Part number must be an integer between 1 and 10000, inclusive",
+			element{"ArgumentName", "partNumber"}, element{"ArgumentValue", value})
+	}
+	off, n, parts, err := found.PartSpan(background(), number)
+	if errors.Is(err, pipeline.ErrPartNumber) {
+		return span{}, refuse(codeInvalidPartNumber,
+			element{"PartNumberRequested", value}, element{"ActualPartCount", itoa(int64(max(found.Object.PartCount, 1)))})
+	}
+	if found.Object.PartCount == 0 {
+		parts = 0 // as S3 has it: what was not uploaded in parts has no count
+	}
+	return span{off: off, n: n, partial: n > 0, number: number, parts: parts}, err
+}
+
+// rangeSpan reads a Range header against an object of size bytes. S3 answers what
 // is not one range of bytes with the whole object (RFC 9110, section 14.2,
 // allows it); a range that begins behind the end is InvalidRange.
-func (r *request) span(size int64, etag string, modified time.Time) (span, error) {
+func rangeSpan(header string, size int64) (span, error) {
 	whole := span{n: size}
-	header := r.header("range")
-	if header == "" || !r.rangeApplies(etag, modified) {
-		return whole, nil
-	}
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(spec, ",") {
 		return whole, nil

@@ -1,7 +1,6 @@
 package s3api
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -16,10 +15,7 @@ import (
 
 // getObject is GetObject and HeadObject.
 func (a *API) getObject(c *fiber.Ctx, r *request) error {
-	found, err := a.pipeline.FindKey(background(), r.actor(), r.bucket, r.key)
-	if errors.Is(err, registry.ErrNotFound) {
-		return a.missing(r)
-	}
+	found, err := a.findVersion(r)
 	if err != nil {
 		return err
 	}
@@ -35,27 +31,33 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 	ctx, o := c.Context(), &found.Object
 	r.exchange.Object = string(o.ID)
 	modified := o.ModifiedAt.UTC().Truncate(time.Second)
+	h := &ctx.Response.Header
 	switch outcome, condition := r.readConditions(o.ETag, modified); outcome {
 	case readFailed:
 		return refuse(codePreconditionFailed, element{"Condition", condition})
 	case readNotModified:
-		setIdentity(&ctx.Response.Header, o, modified)
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
-		return nil
+		return a.identify(h, r, o, modified)
 	}
-	part, err := r.span(o.Size, o.ETag, modified)
+	part, err := r.span(found, modified)
 	if err != nil {
 		return err
 	}
-	h := &ctx.Response.Header
-	setIdentity(h, o, modified)
+	if err := a.identify(h, r, o, modified); err != nil {
+		return err
+	}
 	h.Set("Accept-Ranges", "bytes")
 	if part.partial {
 		ctx.SetStatusCode(fasthttp.StatusPartialContent)
 		h.Set("Content-Range", part.contentRange(o.Size))
-	} else if strings.EqualFold(r.header("x-amz-checksum-mode"), "ENABLED") {
-		// Of the whole: for a part the client would find it wrong.
-		setChecksums(h, o.Checksums)
+	}
+	if part.parts > 0 {
+		h.Set("x-amz-mp-parts-count", itoa(int64(part.parts)))
+	}
+	if strings.EqualFold(r.header("x-amz-checksum-mode"), "ENABLED") {
+		if err := setReadChecksums(h, found, part); err != nil {
+			return err
+		}
 	}
 	if err := dress(h, r, o); err != nil {
 		return err
@@ -65,6 +67,27 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 		return nil
 	}
 	return a.send(c, found, part)
+}
+
+// setReadChecksums shows the checksums of what is sent: the whole, or one part that
+// was asked for by its number. Those of the whole would be wrong of a range.
+func setReadChecksums(h *fasthttp.ResponseHeader, found *pipeline.Found, part span) error {
+	o := &found.Object
+	switch {
+	case part.number == 0 && part.partial:
+		return nil
+	case part.number == 0 || o.PartCount == 0:
+		setChecksums(h, o.Checksums, o.ChecksumType)
+		return nil
+	}
+	parts, err := found.Parts(background())
+	if err != nil {
+		return err
+	}
+	if part.number <= len(parts) {
+		setChecksums(h, parts[part.number-1].Checksums, o.ChecksumType)
+	}
+	return nil
 }
 
 // send opens the bytes and hands them to the connection: the file itself where
@@ -87,10 +110,15 @@ func (a *API) send(c *fiber.Ctx, found *pipeline.Found, part span) error {
 	})
 }
 
-// setIdentity says which version of what an answer is about.
-func setIdentity(h *fasthttp.ResponseHeader, o *registry.Object, modified time.Time) {
+// identify says which version of what an answer is about. A URL of Sallyport's own
+// is for one object; versions of a key are no business of whoever has it.
+func (a *API) identify(h *fasthttp.ResponseHeader, r *request, o *registry.Object, modified time.Time) error {
 	h.Set("ETag", quoted(o.ETag))
 	h.Set("Last-Modified", httpDate(modified))
+	if r.level != objectLevel {
+		return nil
+	}
+	return a.setVersion(h, o)
 }
 
 func httpDate(t time.Time) string { return string(fasthttp.AppendHTTPDate(nil, t)) }
@@ -109,6 +137,16 @@ func (a *API) dressObject(h *fasthttp.ResponseHeader, r *request, o *registry.Ob
 		h.SetCanonical([]byte(metadataPrefix+name), []byte(value))
 	}
 	if err := r.override(h); err != nil {
+		return err
+	}
+	setLock(h, o)
+	if len(o.Tags) > 0 {
+		h.Set("x-amz-tagging-count", itoa(int64(len(o.Tags))))
+	}
+	if o.StorageClass != "" && o.StorageClass != standardClass {
+		h.Set(settingStorageClass, o.StorageClass)
+	}
+	if err := a.setExpiration(h, r, o); err != nil {
 		return err
 	}
 	h.Set("X-Content-Type-Options", "nosniff")

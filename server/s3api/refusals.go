@@ -77,11 +77,15 @@ func (a *API) errorBody(r *request, e *refused) []byte {
 		message = answers[e.code].message
 	}
 	d.text("Message", message)
+	about := &r.target
+	if e.subject != nil {
+		about = e.subject
+	}
 	switch e.code {
 	case codeNoSuchKey:
-		d.text("Key", r.key)
+		d.text("Key", about.key)
 	case codeNoSuchBucket, codeBucketNotEmpty, codeBucketAlreadyOwnedByYou, codeInvalidBucketName:
-		d.text("BucketName", string(r.bucket))
+		d.text("BucketName", string(about.bucket))
 	}
 	for _, x := range e.details {
 		d.text(x.name, x.value)

@@ -54,9 +54,9 @@ func (a *API) putUpload(c *fiber.Ctx, r *request) error {
 	}
 	h := &c.Context().Response.Header
 	h.Set("ETag", quoted(stored.MD5))
-	setChecksums(h, stored.Checksums)
+	setChecksums(h, stored.Checksums, registry.FullObject)
 	if sum, err := hex.DecodeString(stored.SHA256); err == nil {
-		setChecksums(h, map[string]string{"sha256": base64.StdEncoding.EncodeToString(sum)})
+		setChecksums(h, map[string]string{"sha256": base64.StdEncoding.EncodeToString(sum)}, registry.FullObject)
 	}
 	return nil
 }

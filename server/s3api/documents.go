@@ -1,0 +1,58 @@
+package s3api
+
+import (
+	"crypto/md5"
+	"crypto/subtle"
+	"encoding/base64"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"sallyport/registry/pipeline"
+)
+
+// admitXML is the admission of an operation whose body is an XML document.
+func (a *API) admitXML(ctx *fasthttp.RequestCtx, r *request) error { return r.admitDocument(ctx) }
+
+// readXML reads the body, holds it against every digest that the headers declare,
+// and decodes the one document in it.
+func (a *API) readXML(c *fiber.Ctx, r *request, into any) error {
+	b, err := a.document(c, r)
+	if err != nil {
+		return err
+	}
+	if err := r.checkDocument(c.Context(), b); err != nil {
+		return err
+	}
+	return decodeXML(b, into)
+}
+
+// checkDocument holds a body that was read whole against the digests that the
+// headers declare.
+func (r *request) checkDocument(ctx *fasthttp.RequestCtx, b []byte) error {
+	d, err := r.declared(ctx)
+	if err != nil {
+		return err
+	}
+	if d.ContentMD5 != "" {
+		want, err := base64.StdEncoding.Strict().DecodeString(d.ContentMD5)
+		if err != nil || len(want) != md5.Size {
+			return refuse(codeInvalidDigest)
+		}
+		if got := md5.Sum(b); subtle.ConstantTimeCompare(got[:], want) != 1 {
+			return refuse(codeBadDigest)
+		}
+	}
+	for algorithm, value := range d.Checksums {
+		h := pipeline.Checksum(algorithm)
+		if h == nil {
+			return say(codeInvalidRequest, "Value for x-amz-checksum header is invalid.")
+		}
+		h.Write(b)
+		if base64.StdEncoding.EncodeToString(h.Sum(nil)) != value {
+			return say(codeBadDigest, "The "+strings.ToUpper(algorithm)+" you specified did not match the calculated checksum.")
+		}
+	}
+	return nil
+}
