@@ -127,32 +127,66 @@ func (l *Ledger) Buckets(ctx context.Context, tenant TenantName) ([]Bucket, erro
 	return found, nil
 }
 
-// DeleteBucket removes an empty bucket: no version or delete marker is in it, nothing
-// accepted for it waits to be published, and no upload to it is open. ErrBucketNotEmpty, ErrNotFound; the profile
-// "default" stays (ErrConflict).
+// DeleteBucket removes an empty bucket: nothing is published in it, and nothing
+// accepted for it waits to be. Multipart uploads that were not completed do not
+// keep it: they are aborted. ErrBucketNotEmpty, ErrNotFound; the profile "default"
+// stays (ErrConflict).
 func (l *Ledger) DeleteBucket(ctx context.Context, by Actor, tenant TenantName, name BucketName) error {
-	err := l.change(ctx, by, func(t *txn) error {
-		if _, err := t.bucket(tenant, name); err != nil {
-			return err
+	for {
+		left := false
+		err := l.change(ctx, by, func(t *txn) (err error) {
+			if _, err = t.bucket(tenant, name); err != nil {
+				return err
+			}
+			if name == DefaultBucket {
+				return ErrConflict
+			}
+			if err := t.bucketEmpty(tenant, name); err != nil {
+				return err
+			}
+			// An upload may have thousands of parts: each ends by itself.
+			if left, err = t.abortOne(by, tenant, name); left || err != nil {
+				return err
+			}
+			return t.deleteBucket(by, tenant, name)
+		})
+		if err != nil {
+			return fmt.Errorf("delete bucket: %w", err)
 		}
-		if name == DefaultBucket {
-			return ErrConflict
+		if !left {
+			return nil
 		}
-		if err := t.bucketEmpty(tenant, name); err != nil {
-			return err
-		}
-		if err := t.Delete(tBuckets, keyOf(tenant, string(name))); err != nil {
-			return err
-		}
-		ev := t.event(EventBucketDeleted, by).in(tenant)
-		ev.Bucket = name
-		_, err := t.record(ev)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("delete bucket: %w", err)
 	}
-	return nil
+}
+
+// abortOne aborts a multipart upload of a bucket, and tells whether there was one.
+func (t *txn) abortOne(by Actor, tenant TenantName, bucket BucketName) (found bool, err error) {
+	var id MultipartID
+	err = t.Scan(tMultipartNames, under(tenant, string(bucket)), func(key, _ []byte) error {
+		id, found = MultipartID(lastPart(key)), true
+		return kv.Stop
+	})
+	if err != nil || !found {
+		return false, err
+	}
+	m, err := t.multipartByID(tenant, id)
+	if err != nil {
+		return false, err
+	}
+	return true, t.abortMultipart(by, &m, "bucket_deleted")
+}
+
+func (t *txn) deleteBucket(by Actor, tenant TenantName, name BucketName) error {
+	if err := t.dropDocuments(tenant, name); err != nil {
+		return err
+	}
+	if err := t.Delete(tBuckets, keyOf(tenant, string(name))); err != nil {
+		return err
+	}
+	ev := t.event(EventBucketDeleted, by).in(tenant)
+	ev.Bucket = name
+	_, err := t.record(ev)
+	return err
 }
 
 // bucketEmpty is ErrBucketNotEmpty if anything is or may become visible in it.

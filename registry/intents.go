@@ -205,9 +205,12 @@ func (l *Ledger) Standing(ctx context.Context, blob BlobKey) (Standing, error) {
 	return s, nil
 }
 
-// referred finds the row that a key was made for, from the key itself, and asks
-// whether it refers to it.
+// referred tells whether a row refers to a blob: one of references, or else the
+// row that its key was made for, which the key itself tells.
 func (t *txn) referred(blob BlobKey) (bool, error) {
+	if shared, err := t.shared(blob); shared || err != nil {
+		return shared, err
+	}
 	part := strings.Split(string(blob), "/")
 	if len(part) != 7 {
 		return false, nil
@@ -256,7 +259,7 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 // written meanwhile may be missed.
 func (l *Ledger) BlobRefs(ctx context.Context) iter.Seq2[BlobKey, error] {
 	return func(yield func(BlobKey, error) bool) {
-		for _, table := range []kv.Table{tUploads, tObjects} {
+		for _, table := range []kv.Table{tUploads, tParts, tObjects} {
 			var from []byte
 			for {
 				refs, next, err := l.blobPage(ctx, table, from)
@@ -289,11 +292,19 @@ func (l *Ledger) blobPage(ctx context.Context, table kv.Table, from []byte) (ref
 				next = bytes.Clone(key)
 				return kv.Stop
 			}
-			if table == tUploads {
+			switch table {
+			case tUploads:
 				var u Upload
 				err := decode(table, value, &u)
-				if u.State == UploadUploaded { // before, it is an intent
+				if u.State == UploadUploaded && u.Staging != "" { // before, it is an intent; in parts, these have it
 					refs = append(refs, u.Staging)
+				}
+				return err
+			case tParts:
+				var p Part
+				err := decode(table, value, &p)
+				for _, x := range p.Extents {
+					refs = append(refs, x.Blob)
 				}
 				return err
 			}

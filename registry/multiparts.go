@@ -9,9 +9,6 @@ import (
 	"sallyport/registry/kv"
 )
 
-// errNotBuilt goes away with the last verb of this contract.
-var errNotBuilt = errors.New("not built yet")
-
 // Multipart is an S3 multipart upload.
 type Multipart struct {
 	ID        MultipartID
@@ -50,7 +47,8 @@ type NewMultipart struct {
 }
 
 // CreateMultipart begins a multipart upload. ErrNotFound for an unknown bucket,
-// ErrInvalid, ErrRevoked, ErrTenantSuspended.
+// ErrConflict for a lock in a bucket without object lock, ErrInvalid, ErrRevoked,
+// ErrTenantSuspended.
 func (l *Ledger) CreateMultipart(ctx context.Context, by Actor, n NewMultipart) (Multipart, error) {
 	if err := n.check(); err != nil {
 		return Multipart{}, fmt.Errorf("create multipart upload: %w", err)
@@ -61,8 +59,15 @@ func (l *Ledger) CreateMultipart(ctx context.Context, by Actor, n NewMultipart) 
 	}
 	var m Multipart
 	err = l.change(ctx, by, func(t *txn) error {
-		if _, err := t.bucket(by.Tenant, n.Bucket); err != nil {
+		b, err := t.bucket(by.Tenant, n.Bucket)
+		if err != nil {
 			return err
+		}
+		if err := n.Retention.valid(t); err != nil {
+			return err
+		}
+		if b.Lock == nil && (n.Retention != nil || n.LegalHold) {
+			return fmt.Errorf("%w: the bucket has no object lock", ErrConflict)
 		}
 		m = Multipart{
 			ID: MultipartID(id), Tenant: by.Tenant, Principal: by.Principal, Bucket: n.Bucket, Key: n.Key, Kept: n.Kept,

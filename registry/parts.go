@@ -62,8 +62,8 @@ type Run struct {
 
 // PutPart stores a part, in one commit; it replaces an earlier one of its number.
 // ErrNoUpload, ErrFenced, ErrURLUsed, ErrNotFound for a bucket or a source that is
-// gone, ErrInvalid, ErrRevoked, ErrTenantSuspended. After any error ReleaseBlob is
-// owed for an Intent.
+// gone, ErrConflict while the source's bytes are on the move, ErrInvalid, ErrRevoked,
+// ErrTenantSuspended. After any error ReleaseBlob is owed for an Intent.
 func (l *Ledger) PutPart(ctx context.Context, by Actor, n NewPart) (Part, error) {
 	if n.Number < 1 || n.Number > MaxParts || n.Stored.Size < 0 {
 		return Part{}, fmt.Errorf("put part: %w: its number is 1 to %d", ErrInvalid, MaxParts)
@@ -137,12 +137,10 @@ func (t *txn) settlePart(m *Multipart, i *Intent) error {
 
 // run returns the extents of consecutive bytes of a published object.
 func (t *txn) run(tenant TenantName, r Run) ([]Extent, error) {
-	o, err := t.object(tenant, r.Object)
+	o, err := t.source(tenant, r.Object)
 	switch {
 	case err != nil:
 		return nil, err
-	case o.State != ObjectPublished || o.Marker:
-		return nil, ErrNotFound
 	case r.Offset < 0 || r.Length < 0 || r.Offset > o.Size || r.Length > o.Size-r.Offset:
 		return nil, fmt.Errorf("%w: the run is not within the object", ErrInvalid)
 	}

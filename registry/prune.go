@@ -23,9 +23,10 @@ type pruning struct {
 }
 
 // Forget removes up to limit rows of each kind that have served their time, and
-// returns how many: Idempotency-Keys after a day, and grants a day after they
-// expired, except the latest of each upload. What the audit log says of them
-// stays. While the clock is not believed it is ErrClockJumped.
+// returns how many: Idempotency-Keys and multipart uploads a day after they were
+// used and completed, and, a day after they expired, signatures of presigned PUTs
+// that were used and grants, except the latest of each upload. What the audit log
+// says of them stays. While the clock is not believed it is ErrClockJumped.
 func (l *Ledger) Forget(ctx context.Context, limit int) (int, error) {
 	n, err := l.forget(ctx, limit)
 	if err != nil {
@@ -48,24 +49,23 @@ func (l *Ledger) forget(ctx context.Context, limit int) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		aged = false
-		return t.Scan(tIdempotencyAge, until(t.now), func(_, _ []byte) error {
-			aged = true
-			return kv.Stop
-		})
+		aged, err = t.anyAged()
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	if aged || len(grants) > 0 {
 		err = l.update(ctx, func(t *txn) error {
-			n = 0
-			dropped, err := t.dropGrants(grants)
-			if err != nil {
-				return err
+			n, err = t.dropGrants(grants)
+			for _, forget := range []func(int) (int, error){t.forgetIdempotency, t.forgetURLs, t.forgetMultiparts} {
+				if err != nil {
+					return err
+				}
+				var dropped int
+				dropped, err = forget(limit)
+				n += dropped
 			}
-			n, err = t.forgetIdempotency(limit)
-			n += dropped
 			return err
 		})
 	}
@@ -73,6 +73,27 @@ func (l *Ledger) forget(ctx context.Context, limit int) (n int, err error) {
 		l.pruning.at = next
 	}
 	return n, err
+}
+
+// anyAged tells whether there is anything to forget of what is kept by its age.
+func (t *txn) anyAged() (found bool, err error) {
+	for _, kept := range [...]struct {
+		table kv.Table
+		span  kv.Range
+	}{
+		{tIdempotencyAge, until(t.now)},
+		{tUsedURLAge, until(t.now.Add(-usedURLAge))},
+		{tMultipartsDone, until(t.now.Add(-multipartAge))},
+	} {
+		err := t.Scan(kept.table, kept.span, func(_, _ []byte) error {
+			found = true
+			return kv.Stop
+		})
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // oldGrants returns the keys of up to limit grants to remove, from a key on, and
