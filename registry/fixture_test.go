@@ -252,6 +252,24 @@ func (h *house) tryPut(bucket registry.BucketName, key, content string, c regist
 	return o, err
 }
 
+// deleteKey deletes a key as its bucket's versioning has it.
+func (h *house) deleteKey(bucket registry.BucketName, key string) error {
+	h.Helper()
+	_, err := h.deletion(bucket, registry.Deletion{Key: key})
+	return err
+}
+
+// deletion carries one deletion out.
+func (h *house) deletion(bucket registry.BucketName, d registry.Deletion) (registry.DeletionResult, error) {
+	h.Helper()
+	results, err := h.DeleteVersions(h.ctx(), h.amy, bucket, []registry.Deletion{d})
+	h.must(err)
+	if len(results) != 1 {
+		h.Fatalf("%d results of one deletion", len(results))
+	}
+	return results[0], results[0].Err
+}
+
 func (h *house) state(id registry.ObjectID) registry.ObjectState {
 	h.Helper()
 	o, err := h.Object(h.ctx(), acme, id)

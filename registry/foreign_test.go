@@ -49,8 +49,11 @@ func TestForeignIsUnknown(t *testing.T) {
 		"Object":   func(n names) error { return drop(h.Object(ctx, evil, n.object)) },
 		"Timeline": func(n names) error { return drop(h.Timeline(ctx, evil, n.object, 0, 10)) },
 		"Delete":   func(n names) error { return h.DeleteObject(ctx, eve, evil, n.object) },
-		"Review":   func(n names) error { return drop(h.Review(ctx, eve, n.object, registry.Release, "x")) },
-		"Publish":  func(n names) error { return drop(h.Publish(ctx, evil, n.object)) },
+		"Review": func(n names) error {
+			_, _, err := h.Review(ctx, eve, n.object, registry.Release, "x")
+			return err
+		},
+		"Publish": func(n names) error { return drop(h.Publish(ctx, evil, n.object)) },
 		"IssueGetURL": func(n names) error {
 			return drop(h.IssueGetURL(ctx, eve, n.object, registry.Attachment, time.Minute))
 		},
@@ -65,9 +68,26 @@ func TestForeignIsUnknown(t *testing.T) {
 
 		"Bucket":       func(n names) error { return drop(h.Bucket(ctx, evil, n.bucket)) },
 		"DeleteBucket": func(n names) error { return h.DeleteBucket(ctx, eve, evil, n.bucket) },
-		"DeleteKeys":   func(n names) error { return drop(h.DeleteKeys(ctx, eve, evil, n.bucket, []string{"k"})) },
-		"Named":        func(n names) error { return drop(h.Named(ctx, evil, n.bucket, string(n.object))) },
-		"List":         func(n names) error { return drop(h.List(ctx, evil, n.bucket, registry.ListQuery{Max: 1})) },
+		"DeleteVersions": func(n names) error {
+			return drop(h.DeleteVersions(ctx, eve, n.bucket, []registry.Deletion{{Key: string(n.object)}}))
+		},
+		"Version":      func(n names) error { return drop(h.Version(ctx, evil, n.bucket, string(n.object), "")) },
+		"NullVersion":  func(n names) error { return drop(h.Version(ctx, evil, n.bucket, string(n.object), "null")) },
+		"ListVersions": func(n names) error { return drop(h.ListVersions(ctx, evil, n.bucket, registry.VersionsQuery{Max: 1})) },
+		"Waiting":      func(n names) error { return drop(h.Waiting(ctx, evil, n.bucket, string(n.object))) },
+		"SetTags":      func(n names) error { return drop(h.SetTags(ctx, eve, n.bucket, string(n.object), "", nil)) },
+		"SetLegalHold": func(n names) error { return drop(h.SetLegalHold(ctx, eve, n.bucket, string(n.object), "", true)) },
+		"SetRetention": func(n names) error {
+			return drop(h.SetRetention(ctx, eve, n.bucket, string(n.object), "", nil, false))
+		},
+		"CopyInto": func(n names) error {
+			return drop(h.CopyObject(ctx, eve, registry.NewCopy{Source: n.object, Bucket: n.bucket, Key: "k"}))
+		},
+		"CopyOf": func(n names) error {
+			return drop(h.CopyObject(ctx, eve, registry.NewCopy{Source: n.object, Bucket: registry.DefaultBucket, Key: "k"}))
+		},
+		"Named": func(n names) error { return drop(h.Named(ctx, evil, n.bucket, string(n.object))) },
+		"List":  func(n names) error { return drop(h.List(ctx, evil, n.bucket, registry.ListQuery{Max: 1})) },
 	}
 	for name, call := range calls {
 		foreign, unknown := call(theirs), call(nobodys)

@@ -128,18 +128,14 @@ func TestRevokedMeanwhileChangesNothing(t *testing.T) {
 				},
 				"delete bucket": func() error { return h.DeleteBucket(h.ctx(), h.amy, acme, "default") },
 				"delete object": func() error { return h.DeleteObject(h.ctx(), h.amy, acme, o.ID) },
-				"delete keys": func() error {
-					each, err := h.DeleteKeys(h.ctx(), h.amy, acme, o.Bucket, []string{o.Key})
-					h.must(err)
-					return each[0]
-				},
+				"delete key":    func() error { return h.deleteKey(o.Bucket, o.Key) },
 				"finalize": func() error {
 					_, err := h.Finalize(h.ctx(), h.amy, acme, up.Upload.ID, "")
 					return err
 				},
 				"abort": func() error { return h.AbortUpload(h.ctx(), h.amy, acme, up.Upload.ID) },
 				"review": func() error {
-					_, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "eve")
+					_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "eve")
 					return err
 				},
 			} {
@@ -391,7 +387,7 @@ func TestDeleteBucketOnlyWhenEmpty(t *testing.T) {
 		h := newHouse(t)
 		o := h.settle(h.finalized(), registry.Verdict{Result: registry.VerdictInfected})
 		h.must(h.DeleteBucket(h.ctx(), h.amy, acme, files))
-		_, err := h.Review(h.ctx(), h.amy, o.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Release, "")
 		h.want(err, registry.ErrNotFound)
 	})
 }

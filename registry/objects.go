@@ -9,11 +9,14 @@ import (
 )
 
 // Object returns one object in whatever state, or ErrNotFound. A deleted one
-// has lost its bytes and its metadata, not its row.
+// has lost its bytes and its metadata, not its row. Delete markers are no objects.
 func (l *Ledger) Object(ctx context.Context, tenant TenantName, id ObjectID) (Object, error) {
 	var row Object
 	err := l.view(ctx, func(t *txn) (err error) {
 		row, err = t.object(tenant, id)
+		if err == nil && row.Marker {
+			err = ErrNotFound
+		}
 		return err
 	})
 	if err != nil {
@@ -30,7 +33,7 @@ func (t *txn) object(tenant TenantName, id ObjectID) (row Object, err error) {
 }
 
 // ObjectFilter narrows a list of objects; a zero field does not. Without a
-// State, deleted objects are left out.
+// State, deleted objects are left out. Delete markers always are.
 type ObjectFilter struct {
 	Bucket    BucketName
 	State     ObjectState
@@ -39,7 +42,8 @@ type ObjectFilter struct {
 
 func (f ObjectFilter) matches(o *Object) bool {
 	switch {
-	case f.Bucket != "" && o.Bucket != f.Bucket,
+	case o.Marker,
+		f.Bucket != "" && o.Bucket != f.Bucket,
 		f.Principal != "" && o.Principal != f.Principal,
 		f.State != "" && o.State != f.State,
 		f.State == "" && o.State == ObjectDeleted:

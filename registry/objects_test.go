@@ -69,7 +69,7 @@ func TestGetRefusals(t *testing.T) {
 			h.must(h.DeleteObject(h.ctx(), h.amy, acme, o.ID))
 		}, registry.ErrNotPublished},
 		{"ObjectWithdrawn", func(h *house, o registry.Object, _ registry.GrantID) {
-			_, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+			_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
 			h.must(err)
 		}, registry.ErrNotPublished},
 	}
@@ -215,8 +215,7 @@ func TestConditions(t *testing.T) {
 			h.want(err, registry.ErrPrecondition)
 			_, err = h.tryPut(bucket, "k", "three", registry.Conditions{IfMatch: "*", IfNoneMatch: digest("one")[:32]})
 			h.must(err)
-			_, err = h.DeleteKeys(h.ctx(), h.amy, acme, bucket, []string{"k"})
-			h.must(err)
+			h.must(h.deleteKey(bucket, "k"))
 			_, err = h.tryPut(bucket, "k", "four", none)
 			h.must(err)
 		})
@@ -299,7 +298,7 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 			t.Error("a rejected write hides the one before it")
 		}
 		// Released, it takes its place behind the first, which makes way.
-		_, err = h.Review(h.ctx(), h.amy, two.ID, registry.Release, "false_alarm")
+		_, _, err = h.Review(h.ctx(), h.amy, two.ID, registry.Release, "false_alarm")
 		h.must(err)
 		if shown(h) != two.ID || h.state(one.ID) != registry.ObjectDeleted {
 			t.Error("a released write is not the latest")
@@ -309,9 +308,8 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h := newHouse(t)
 		h.put(files, "k", "one")
 		c := h.claim()
-		_, err := h.DeleteKeys(h.ctx(), h.amy, acme, files, []string{"k"})
-		h.must(err)
-		_, err = h.SettleScan(h.ctx(), c, clean, "")
+		h.must(h.deleteKey(files, "k"))
+		_, err := h.SettleScan(h.ctx(), c, clean, "")
 		h.want(err, registry.ErrFenced)
 		if shown(h) != "" {
 			t.Error("a write shows after a later delete")
@@ -323,11 +321,10 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h.settle(one, infected)
 		two := h.put(files, "k", "two")
 		h.settle(two, clean)
-		_, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
 		h.want(err, registry.ErrConflict)
-		_, err = h.DeleteKeys(h.ctx(), h.amy, acme, files, []string{"k"})
-		h.must(err)
-		_, err = h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		h.must(h.deleteKey(files, "k"))
+		_, _, err = h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
 		h.want(err, registry.ErrConflict)
 		if shown(h) != "" {
 			t.Error("a write shows after a later delete")
@@ -339,7 +336,7 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h.settle(one, infected)
 		two := h.settle(h.put(files, "k", "two"), clean)
 		h.must(h.DeleteObject(h.ctx(), h.amy, acme, two.ID))
-		_, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
 		h.want(err, registry.ErrConflict)
 	})
 	t.Run("LaterDeletedBeforeItShows", func(t *testing.T) {
@@ -409,7 +406,7 @@ func TestDeleteEveryState(t *testing.T) {
 
 func TestDeleteKeys(t *testing.T) {
 	h := newHouse(t)
-	_, err := h.DeleteKeys(h.ctx(), h.amy, acme, "nowhere", []string{"k"})
+	_, err := h.DeleteVersions(h.ctx(), h.amy, "nowhere", []registry.Deletion{{Key: "k"}})
 	h.want(err, registry.ErrNotFound)
 	var keys []string
 	for i := range 250 { // more than a batch
@@ -419,14 +416,18 @@ func TestDeleteKeys(t *testing.T) {
 		}
 	}
 	keys = append(keys, "", "\xff", "k0")
-	results, err := h.DeleteKeys(h.ctx(), h.amy, acme, direct, keys)
+	list := make([]registry.Deletion, len(keys))
+	for i, key := range keys {
+		list[i].Key = key
+	}
+	results, err := h.DeleteVersions(h.ctx(), h.amy, direct, list)
 	h.must(err)
 	if len(results) != len(keys) {
 		t.Fatalf("%d results", len(results))
 	}
-	for i, err := range results {
-		if err != nil {
-			t.Errorf("%q: %v", keys[i], err)
+	for i, r := range results {
+		if r.Err != nil || r.VersionID != "" || r.Marker || (r.Gone != "") != (i < 250 && i%2 == 0) {
+			t.Errorf("%q: %+v", keys[i], r)
 		}
 	}
 	page, err := h.List(h.ctx(), acme, direct, registry.ListQuery{Max: 10})

@@ -359,7 +359,7 @@ func (w *world) review() {
 	if w.random.IntN(2) == 0 {
 		d = registry.RejectObject
 	}
-	_, err := w.Review(w.ctx(), w.amy, id, d, "test")
+	_, _, err := w.Review(w.ctx(), w.amy, id, d, "test")
 	if o == nil {
 		w.agree("review", err, registry.ErrNotFound)
 		return
@@ -405,8 +405,7 @@ func (w *world) putKey() {
 func (w *world) deleteKey() {
 	bucket := []registry.BucketName{files, direct}[w.random.IntN(2)]
 	key := someKeys[w.random.IntN(len(someKeys))]
-	_, err := w.DeleteKeys(w.ctx(), w.amy, acme, bucket, []string{key})
-	w.must(err)
+	w.must(w.house.deleteKey(bucket, key))
 	w.seq++
 	w.supersede(bucket, key, w.seq)
 }

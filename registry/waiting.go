@@ -24,9 +24,17 @@ func (l *Ledger) Waiting(ctx context.Context, tenant TenantName, bucket BucketNa
 		if len(found) == 0 {
 			return ErrNotFound
 		}
-		o, err = t.object(tenant, found[len(found)-1].object)
-		if err == nil && o.Overtaken {
+		last, err := t.top(tenant, bucket, key)
+		if err != nil {
+			return err
+		}
+		w := found[len(found)-1]
+		if last != nil && last.Seq > w.seq {
 			return ErrNotFound
+		}
+		o, err = t.object(tenant, w.object)
+		if err == nil && o.Overtaken {
+			err = ErrNotFound
 		}
 		return err
 	})
