@@ -39,7 +39,8 @@ type LifecycleRule struct {
 	// What it is about: all of these.
 	Prefix      string            `json:"prefix,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
-	LargerThan  int64             `json:"larger_than,omitempty"`  // bytes
+	LargerThan  int64             `json:"larger_than,omitempty"`  // bytes; 0 is no limit
+	NotEmpty    bool              `json:"not_empty,omitempty"`    // larger than 0 bytes
 	SmallerThan int64             `json:"smaller_than,omitempty"` // bytes; 0 is no limit
 	// Form says which form of filter the client wrote, to give it back: "", "prefix",
 	// "filter", "and".
@@ -55,8 +56,7 @@ type LifecycleRule struct {
 
 // CORS returns a bucket's CORS rules. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) CORS(ctx context.Context, tenant TenantName, bucket BucketName) ([]CORSRule, error) {
-	var rules []CORSRule
-	return rules, l.document(ctx, tenant, bucket, docCORS, &rules)
+	return document[[]CORSRule](ctx, l, tenant, bucket, docCORS)
 }
 
 // SetCORS replaces a bucket's CORS rules; none removes them. ErrNotFound, ErrInvalid.
@@ -69,8 +69,7 @@ func (l *Ledger) SetCORS(ctx context.Context, by Actor, bucket BucketName, rules
 
 // Lifecycle returns a bucket's lifecycle rules. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) Lifecycle(ctx context.Context, tenant TenantName, bucket BucketName) ([]LifecycleRule, error) {
-	var rules []LifecycleRule
-	return rules, l.document(ctx, tenant, bucket, docLifecycle, &rules)
+	return document[[]LifecycleRule](ctx, l, tenant, bucket, docLifecycle)
 }
 
 // SetLifecycle replaces a bucket's lifecycle rules; none removes them. A rule
@@ -96,8 +95,7 @@ func (l *Ledger) SetLifecycle(ctx context.Context, by Actor, bucket BucketName, 
 
 // BucketTags returns a bucket's tags. ErrNotConfigured, ErrNotFound.
 func (l *Ledger) BucketTags(ctx context.Context, tenant TenantName, bucket BucketName) (map[string]string, error) {
-	var tags map[string]string
-	return tags, l.document(ctx, tenant, bucket, docTags, &tags)
+	return document[map[string]string](ctx, l, tenant, bucket, docTags)
 }
 
 // SetBucketTags replaces a bucket's tags; none removes them. ErrNotFound, ErrInvalid.
@@ -112,18 +110,18 @@ func documentKey(tenant TenantName, bucket BucketName, kind string) []byte {
 	return keyOf(tenant, string(bucket), kind)
 }
 
-// document reads one of a bucket's documents into v.
-func (l *Ledger) document(ctx context.Context, tenant TenantName, bucket BucketName, kind string, v any) error {
-	err := l.view(ctx, func(t *txn) error {
+// document returns one of a bucket's documents.
+func document[T any](ctx context.Context, l *Ledger, tenant TenantName, bucket BucketName, kind string) (doc T, err error) {
+	err = l.view(ctx, func(t *txn) error {
 		if _, err := t.bucket(tenant, bucket); err != nil {
 			return err
 		}
-		return t.document(tenant, bucket, kind, v)
+		return t.document(tenant, bucket, kind, &doc)
 	})
 	if err != nil {
-		return fmt.Errorf("bucket %s: %w", kind, err)
+		return doc, fmt.Errorf("bucket %s: %w", kind, err)
 	}
-	return nil
+	return doc, nil
 }
 
 func (t *txn) document(tenant TenantName, bucket BucketName, kind string, v any) error {

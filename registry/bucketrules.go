@@ -100,8 +100,6 @@ func (r *LifecycleRule) valid() error {
 			return fmt.Errorf("%w: a number of days or versions", ErrInvalid)
 		}
 	}
-	expires := r.ExpireDays > 0 || !r.ExpireDate.IsZero()
-	filtered := len(r.Tags) > 0 || r.LargerThan > 0 || r.SmallerThan > 0
 	switch {
 	case !slices.Contains([]string{"", "prefix", "filter", "and"}, r.Form):
 		return fmt.Errorf("%w: form of the filter", ErrInvalid)
@@ -109,15 +107,15 @@ func (r *LifecycleRule) valid() error {
 		return fmt.Errorf("%w: prefix", ErrInvalid)
 	case r.LargerThan < 0 || r.SmallerThan < 0 || r.SmallerThan > 0 && r.LargerThan >= r.SmallerThan:
 		return fmt.Errorf("%w: sizes", ErrInvalid)
-	case !expires && !r.ExpireMarkers && r.NoncurrentDays == 0 && r.AbortDays == 0:
+	case !r.expires() && !r.ExpireMarkers && r.NoncurrentDays == 0 && r.AbortDays == 0:
 		return fmt.Errorf("%w: a rule needs an action", ErrInvalid)
-	case r.ExpireDays > 0 && !r.ExpireDate.IsZero(), expires && r.ExpireMarkers:
+	case r.ExpireDays > 0 && !r.ExpireDate.IsZero(), r.expires() && r.ExpireMarkers:
 		return fmt.Errorf("%w: an expiration is of days, of a date or of delete markers", ErrInvalid)
 	case !r.ExpireDate.Equal(r.ExpireDate.Truncate(24 * time.Hour)):
 		return fmt.Errorf("%w: a date is at midnight GMT", ErrInvalid)
 	case r.NoncurrentKeep > maxKeepVersions || r.NoncurrentKeep > 0 && r.NoncurrentDays == 0:
 		return fmt.Errorf("%w: versions to keep are at most %d, and need days", ErrInvalid, maxKeepVersions)
-	case r.ExpireMarkers && len(r.Tags) > 0, r.AbortDays > 0 && filtered:
+	case r.ExpireMarkers && len(r.Tags) > 0, r.AbortDays > 0 && r.filtered():
 		return fmt.Errorf("%w: delete markers and multipart uploads have no tags, and these no size", ErrInvalid)
 	}
 	return validTags(r.Tags, maxObjectTags)

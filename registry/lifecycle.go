@@ -83,7 +83,14 @@ func midnightAfter(at time.Time, days int) time.Time {
 // covers tells whether the rule is about objects of this key and size, if they
 // have its tags.
 func (r *LifecycleRule) covers(key string, size int64) bool {
-	return strings.HasPrefix(key, r.Prefix) && (r.LargerThan == 0 || size > r.LargerThan) && (r.SmallerThan == 0 || size < r.SmallerThan)
+	switch {
+	case !strings.HasPrefix(key, r.Prefix),
+		r.NotEmpty && size == 0,
+		r.LargerThan > 0 && size <= r.LargerThan,
+		r.SmallerThan > 0 && size >= r.SmallerThan:
+		return false
+	}
+	return true
 }
 
 func (r *LifecycleRule) tagged(o *Object) bool {
@@ -97,7 +104,7 @@ func (r *LifecycleRule) tagged(o *Object) bool {
 
 // filtered tells whether the rule asks for what delete markers do not have.
 func (r *LifecycleRule) filtered() bool {
-	return len(r.Tags) > 0 || r.LargerThan > 0 || r.SmallerThan > 0
+	return len(r.Tags) > 0 || r.NotEmpty || r.LargerThan > 0 || r.SmallerThan > 0
 }
 
 // coversVersion is covers and tagged for a version that may be a delete marker.
