@@ -10,31 +10,38 @@ import (
 )
 
 // CORS is one rule about which pages of other origins may use a resource (the fetch
-// standard's CORS protocol). Credentials are never allowed: requests are
-// authorised by what they carry, not by cookies.
+// standard's CORS protocol). An empty list allows nothing. Credentials are never
+// allowed: requests are authorised by what they carry, not by cookies.
 type CORS struct {
 	// AllowedOrigins lists origins ("https://app.example.com"), each with at most one
 	// "*" for any run of characters. "*" alone is every origin.
 	AllowedOrigins []string
-	// AllowedMethods lists methods; empty: GET, HEAD, PUT, POST, DELETE.
+	// AllowedMethods lists methods.
 	AllowedMethods []string
-	// AllowedHeaders lists request headers a page may set, with at most one "*" each;
-	// empty: all.
+	// AllowedHeaders lists request headers a page may set, with at most one "*" each.
 	AllowedHeaders []string
-	// ExposeHeaders lists response headers a page may read; empty: ETag, the request
-	// ids and the checksums.
+	// ExposeHeaders lists response headers a page may read.
 	ExposeHeaders []string
 	// MaxAge is how long a browser may keep the answer to a preflight; 0: its default.
 	MaxAge time.Duration
 }
 
-func defaultMethods() []string { return []string{"GET", "HEAD", "PUT", "POST", "DELETE"} }
-
-func defaultExposed() []string {
-	return []string{"ETag", "x-amz-request-id", "X-Request-Id", "x-amz-version-id",
-		"x-amz-checksum-sha256", "x-amz-checksum-sha1", "x-amz-checksum-crc32", "x-amz-checksum-crc32c",
-		"x-amz-checksum-crc64nvme", "x-amz-checksum-type", "Content-Range", "Accept-Ranges", "Content-Disposition"}
+// OpenCORS is the rule of origins that may do everything: what remains to be allowed
+// is what each request is signed for.
+func OpenCORS(origins []string) CORS {
+	return CORS{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{"GET", "HEAD", "PUT", "POST", "DELETE"},
+		AllowedHeaders: []string{"*"},
+		ExposeHeaders: []string{"ETag", "x-amz-request-id", "X-Request-Id", "x-amz-version-id",
+			"x-amz-checksum-sha256", "x-amz-checksum-sha1", "x-amz-checksum-crc32", "x-amz-checksum-crc32c",
+			"x-amz-checksum-crc64nvme", "x-amz-checksum-type", "Content-Range", "Accept-Ranges", "Content-Disposition"},
+	}
 }
+
+// CORSRules are tried in their order: the first that covers a request is the one that
+// counts. None allow nothing.
+type CORSRules []CORS
 
 // IsPreflight reports whether the request is a browser's question before the real
 // one.
@@ -43,23 +50,30 @@ func IsPreflight(ctx *fasthttp.RequestCtx) bool {
 		len(ctx.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) > 0
 }
 
-// Preflight answers a preflight request that the rule allows, with 204, and reports
-// whether it did. Whoever asks all rules in vain answers 403 itself; caches are told
-// in either case what the answer depends on.
-func (r CORS) Preflight(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
+// Preflight answers a preflight request that a rule allows, with 204, and reports
+// whether one did. Else the caller answers 403; caches are told in either case what
+// the answer depends on.
+func (rules CORSRules) Preflight(ctx *fasthttp.RequestCtx) bool {
 	vary(ctx, fasthttp.HeaderOrigin, fasthttp.HeaderAccessControlRequestMethod, fasthttp.HeaderAccessControlRequestHeaders)
+	return slices.ContainsFunc(rules, func(r CORS) bool { return r.preflight(ctx) })
+}
+
+func (r *CORS) preflight(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
 	origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
 	method := string(h.Peek(fasthttp.HeaderAccessControlRequestMethod))
 	headers, headersOK := r.headers(string(h.Peek(fasthttp.HeaderAccessControlRequestHeaders)))
-	if !ok || !headersOK || !slices.Contains(r.methods(), method) {
+	if !ok || !headersOK || !slices.Contains(r.AllowedMethods, method) {
 		return false
 	}
 	resp := &ctx.Response.Header
 	resp.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
-	resp.Set(fasthttp.HeaderAccessControlAllowMethods, strings.Join(r.methods(), ", "))
+	resp.Set(fasthttp.HeaderAccessControlAllowMethods, strings.Join(r.AllowedMethods, ", "))
 	if headers != "" {
 		resp.Set(fasthttp.HeaderAccessControlAllowHeaders, headers)
+	}
+	if len(r.ExposeHeaders) > 0 {
+		resp.Set(fasthttp.HeaderAccessControlExposeHeaders, strings.Join(r.ExposeHeaders, ", "))
 	}
 	if r.MaxAge > 0 {
 		resp.Set(fasthttp.HeaderAccessControlMaxAge, strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
@@ -69,11 +83,11 @@ func (r CORS) Preflight(ctx *fasthttp.RequestCtx) bool {
 }
 
 // Decorate lets a page of an allowed origin read the answer to its actual request,
-// and reports whether the rule covers the request. Errors need it too, or the page
+// and reports whether a rule covers the request. Errors need it too, or the page
 // sees nothing but a failure.
-func (r CORS) Decorate(ctx *fasthttp.RequestCtx) bool {
+func (rules CORSRules) Decorate(ctx *fasthttp.RequestCtx) bool {
 	vary(ctx, fasthttp.HeaderOrigin)
-	fields := r.grant(&ctx.Request.Header)
+	fields := rules.grant(&ctx.Request.Header)
 	for _, f := range fields {
 		ctx.Response.Header.Set(f.Name, f.Value)
 	}
@@ -81,29 +95,33 @@ func (r CORS) Decorate(ctx *fasthttp.RequestCtx) bool {
 }
 
 // Fields returns what Decorate would write, for a Refusal.
-func (r CORS) Fields(ctx *fasthttp.RequestCtx) []Field {
-	return append(r.grant(&ctx.Request.Header), Field{fasthttp.HeaderVary, fasthttp.HeaderOrigin})
+func (rules CORSRules) Fields(ctx *fasthttp.RequestCtx) []Field {
+	return append(rules.grant(&ctx.Request.Header), Field{fasthttp.HeaderVary, fasthttp.HeaderOrigin})
 }
 
 // grant returns the headers that let the request's page read the answer; nil if it
 // may not.
-func (r CORS) grant(h *fasthttp.RequestHeader) []Field {
-	origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
-	if !ok || !slices.Contains(r.methods(), string(h.Method())) {
-		return nil
+func (rules CORSRules) grant(h *fasthttp.RequestHeader) []Field {
+	for i := range rules {
+		r := &rules[i]
+		origin, ok := r.origin(string(h.Peek(fasthttp.HeaderOrigin)))
+		if !ok || !slices.Contains(r.AllowedMethods, string(h.Method())) {
+			continue
+		}
+		fields := []Field{
+			{fasthttp.HeaderAccessControlAllowOrigin, origin},
+			{fasthttp.HeaderAccessControlAllowMethods, strings.Join(r.AllowedMethods, ", ")},
+		}
+		if len(r.ExposeHeaders) > 0 {
+			fields = append(fields, Field{fasthttp.HeaderAccessControlExposeHeaders, strings.Join(r.ExposeHeaders, ", ")})
+		}
+		return fields
 	}
-	exposed := r.ExposeHeaders
-	if len(exposed) == 0 {
-		exposed = defaultExposed()
-	}
-	return []Field{
-		{fasthttp.HeaderAccessControlAllowOrigin, origin},
-		{fasthttp.HeaderAccessControlExposeHeaders, strings.Join(exposed, ", ")},
-	}
+	return nil
 }
 
 // origin returns what to answer to an origin.
-func (r CORS) origin(origin string) (string, bool) {
+func (r *CORS) origin(origin string) (string, bool) {
 	if origin == "" {
 		return "", false
 	}
@@ -118,15 +136,8 @@ func (r CORS) origin(origin string) (string, bool) {
 	return "", false
 }
 
-func (r CORS) methods() []string {
-	if len(r.AllowedMethods) == 0 {
-		return defaultMethods()
-	}
-	return r.AllowedMethods
-}
-
 // headers returns the list to allow for the headers a page asks for.
-func (r CORS) headers(asked string) (string, bool) {
+func (r *CORS) headers(asked string) (string, bool) {
 	if strings.TrimSpace(asked) == "" {
 		return "", true
 	}
@@ -136,7 +147,7 @@ func (r CORS) headers(asked string) (string, bool) {
 		if !isToken(name) {
 			return "", false
 		}
-		if len(r.AllowedHeaders) > 0 && !slices.ContainsFunc(r.AllowedHeaders, func(pattern string) bool {
+		if !slices.ContainsFunc(r.AllowedHeaders, func(pattern string) bool {
 			return matches(strings.ToLower(pattern), name)
 		}) {
 			return "", false

@@ -107,7 +107,7 @@ func (f fronts) newControl() (*server.Listener, error) {
 	}
 	api := control.New(control.Config{
 		Pipeline: f.moves, Ledger: f.node.ledger, Auth: f.authenticator(external),
-		S3URL: f.s3URL, CORS: server.CORS{AllowedOrigins: []string{f.controlURL}},
+		S3URL: f.s3URL, CORS: server.CORSRules{server.OpenCORS([]string{f.controlURL})},
 		Proxies: f.proxies, AllowPlain: f.cfg.ControlAllowPlain, Log: f.log,
 	})
 	return server.New(server.Config{

@@ -82,12 +82,32 @@ func (p *Pipeline) Tokens(ctx context.Context, actor registry.Actor, page regist
 	return p.ledger.Tokens(ctx, actor.Tenant, page)
 }
 
+// NewBucket is a bucket to be made.
+type NewBucket struct {
+	Name     registry.BucketName
+	Lockable bool // its objects can be locked, and so it has versioning
+	Tags     map[string]string
+}
+
 // CreateBucket makes a direct bucket, as S3's CreateBucket does.
 func (p *Pipeline) CreateBucket(ctx context.Context, actor registry.Actor, name registry.BucketName) error {
+	return p.CreateBucketWith(ctx, actor, NewBucket{Name: name})
+}
+
+// CreateBucketWith is CreateBucket with all that can be said at once. If we die
+// before the tags are written there is a bucket without them.
+func (p *Pipeline) CreateBucketWith(ctx context.Context, actor registry.Actor, n NewBucket) error {
 	if err := policy.Allow(actor, policy.S3CreateBucket, ""); err != nil {
 		return p.refuse("bucket", fmt.Errorf("create bucket: %w", err))
 	}
-	return p.ledger.CreateBucket(ctx, actor, registry.Bucket{Name: name, Intake: registry.IntakeDirect})
+	b := registry.Bucket{Name: n.Name, Intake: registry.IntakeDirect}
+	if n.Lockable {
+		b.Lock = &registry.BucketLock{}
+	}
+	if err := p.ledger.CreateBucket(ctx, actor, b); err != nil || len(n.Tags) == 0 {
+		return err
+	}
+	return p.ledger.SetBucketTags(ctx, actor, n.Name, n.Tags)
 }
 
 // PutProfile creates a profile or changes its policy.

@@ -110,14 +110,23 @@ func (a *Authenticator) claimant(ctx *fasthttp.RequestCtx, p *Proof) (registry.C
 	if a.viaProxy(ctx) {
 		v = &a.proxied
 	}
-	cred, err := a.cfg.Ledger.Credential(context.Background(), registry.AccessKeyID(p.Claim.AccessKey))
+	cred, err := a.credential(p)
 	if err != nil {
-		return cred, v, unknownKey(err)
+		return cred, v, err
 	}
 	if err := v.CheckScope(&p.Claim); err != nil {
 		return cred, v, err
 	}
 	return cred, v, v.CheckTime(&p.Claim)
+}
+
+// credential looks up the access key that p's claim names.
+func (a *Authenticator) credential(p *Proof) (registry.Credential, error) {
+	cred, err := a.cfg.Ledger.Credential(context.Background(), registry.AccessKeyID(p.Claim.AccessKey))
+	if err != nil {
+		return cred, unknownKey(err)
+	}
+	return cred, nil
 }
 
 // userKey proves p's claim with the access key it names.

@@ -108,7 +108,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	must(tb, err)
 	s.moves = pipeline.Config{Ledger: r.ledger, Blobs: disk, Now: r.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage}
 	s.api = control.Config{Ledger: r.ledger, S3URL: "http://s3.test:9000", Log: log,
-		CORS: server.CORS{AllowedOrigins: []string{"https://app.test"}}}
+		CORS: server.CORSRules{server.OpenCORS([]string{"https://app.test"})}}
 	for _, c := range change {
 		c(&s)
 	}

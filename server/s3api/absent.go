@@ -64,20 +64,6 @@ var absent = []feature{
 	{level: bucketLevel, sub: "website", get: "GetBucketWebsite", put: "PutBucketWebsite", delete: "DeleteBucketWebsite",
 		code: "NoSuchWebsiteConfiguration", message: "The specified bucket does not have a website configuration"},
 
-	{level: bucketLevel, sub: "cors", get: "GetBucketCors", put: "PutBucketCors", delete: "DeleteBucketCors",
-		code: "NoSuchCORSConfiguration", message: "The CORS configuration does not exist"},
-	{level: bucketLevel, sub: "lifecycle", get: "GetBucketLifecycleConfiguration", put: "PutBucketLifecycleConfiguration", delete: "DeleteBucketLifecycle",
-		code: "NoSuchLifecycleConfiguration", message: "The lifecycle configuration does not exist"},
-	{level: bucketLevel, sub: "object-lock", get: "GetObjectLockConfiguration", put: "PutObjectLockConfiguration",
-		code: "ObjectLockConfigurationNotFoundError", message: "Object Lock configuration does not exist for this bucket"},
-	{level: bucketLevel, sub: "ownershipControls", get: "GetBucketOwnershipControls", put: "PutBucketOwnershipControls", delete: "DeleteBucketOwnershipControls",
-		code: "OwnershipControlsNotFoundError", message: "The bucket ownership controls were not found"},
-	{level: bucketLevel, sub: "publicAccessBlock", get: "GetPublicAccessBlock", put: "PutPublicAccessBlock", delete: "DeletePublicAccessBlock",
-		code: "NoSuchPublicAccessBlockConfiguration", message: "The public access block configuration was not found"},
-	{level: bucketLevel, sub: "tagging", get: "GetBucketTagging", put: "PutBucketTagging", delete: "DeleteBucketTagging",
-		code: "NoSuchTagSet", message: "The TagSet does not exist"},
-	{level: bucketLevel, sub: "versioning", get: "GetBucketVersioning", put: "PutBucketVersioning", root: "VersioningConfiguration"},
-
 	// What has no state that could be asked for.
 	{level: bucketLevel, sub: "session", get: "CreateSession"},
 	{level: objectLevel, sub: "renameObject", put: "RenameObject"},
@@ -86,7 +72,7 @@ var absent = []feature{
 	{level: objectLevel, sub: "torrent", get: "GetObjectTorrent"},
 }
 
-// asks tells whether there is an answer to a question about the feature.
+// answers tells whether there is an answer to a question about the feature.
 func (f *feature) answers() bool { return f.root != "" || f.code != "" }
 
 // absentRoutes are the operations of the features that are not offered.

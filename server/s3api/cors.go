@@ -2,7 +2,7 @@ package s3api
 
 import (
 	"bytes"
-	"slices"
+	"errors"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -27,7 +27,7 @@ func (a *API) preflight(c *fiber.Ctx, r *request) error {
 	}
 	r.target = t
 	r.proof.Request.Query = query
-	if !a.rule(r).Preflight(ctx) {
+	if !a.rules(r).Preflight(ctx) {
 		e := refuse(codeAccessForbidden)
 		e.header = []server.Field{{Name: "Vary", Value: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}}
 		return e
@@ -38,7 +38,7 @@ func (a *API) preflight(c *fiber.Ctx, r *request) error {
 // allowOrigin lets a page of an allowed origin read an answer.
 func (a *API) allowOrigin(ctx *fasthttp.RequestCtx, r *request) {
 	if r.route != &preflightRoute && len(ctx.Request.Header.Peek("Origin")) > 0 {
-		a.rule(r).Decorate(ctx)
+		a.rules(r).Decorate(ctx)
 	}
 }
 
@@ -47,19 +47,32 @@ func (a *API) originFields(ctx *fasthttp.RequestCtx, r *request) []server.Field 
 	if len(ctx.Request.Header.Peek("Origin")) == 0 {
 		return nil
 	}
-	return a.rule(r).Fields(ctx)
+	return a.rules(r).Fields(ctx)
 }
 
-// rule returns the CORS rule of what a request is about: the bucket's, where it
-// has one, else the server's.
-func (a *API) rule(r *request) server.CORS {
+// rules returns the CORS rules for what a request is about: the bucket's, where it
+// has some, else those of its profile's origins, else the server's. The console may
+// do everything everywhere.
+func (a *API) rules(r *request) server.CORSRules {
+	return append(a.bucketRules(r), server.OpenCORS(a.cfg.ConsoleOrigins))
+}
+
+func (a *API) bucketRules(r *request) server.CORSRules {
 	origins := a.cfg.CORSOrigins
 	if b, ok := a.ruledBy(r); ok {
-		if row, err := a.ledger.Bucket(background(), a.ruledTenant(r), b); err == nil && len(row.CORSOrigins) > 0 {
+		tenant := a.ruledTenant(r)
+		rules, err := a.ledger.CORS(background(), tenant, b)
+		switch {
+		case err == nil:
+			return corsOf(rules)
+		case !errors.Is(err, registry.ErrNotConfigured) && !errors.Is(err, registry.ErrNotFound):
+			return nil // nobody knows what they would allow
+		}
+		if row, err := a.ledger.Bucket(background(), tenant, b); err == nil && len(row.CORSOrigins) > 0 {
 			origins = row.CORSOrigins
 		}
 	}
-	return server.CORS{AllowedOrigins: slices.Concat(origins, a.cfg.ConsoleOrigins)}
+	return server.CORSRules{server.OpenCORS(origins)}
 }
 
 // ruledBy finds the bucket. Behind a signed URL it is that of the session or the

@@ -2,10 +2,8 @@ package s3api
 
 import (
 	"errors"
-	"time"
 
 	"sallyport/registry"
-	"sallyport/sigv4"
 )
 
 // Target is what a request's host and path name.
@@ -26,29 +24,40 @@ func (a *API) Locate(host, path string) (Target, error) {
 
 // Span reads a Range header against an object of size bytes.
 func Span(header string, size int64) (off, n int64, partial bool, err error) {
-	r := &request{}
-	r.proof.Request.Header = []sigv4.Field{{Name: []byte("Range"), Value: []byte(header)}}
-	s, err := r.span(size, "", time.Time{})
+	if header == "" {
+		return 0, size, false, nil
+	}
+	s, err := rangeSpan(header, size)
 	return s.off, s.n, s.partial, err
 }
 
 // ReadDelete reads the document of DeleteObjects.
 func ReadDelete(b []byte) (keys []string, err error) {
-	var d deleteRequest
-	if err := decodeXML(b, &d); err != nil {
-		return nil, err
+	list, _, err := readDeletions(b)
+	for _, d := range list {
+		keys = append(keys, d.Key)
 	}
-	for _, o := range d.Objects {
-		keys = append(keys, o.Key)
-	}
-	return keys, nil
+	return keys, err
 }
 
 // AppendText escapes text for an answer.
 func AppendText(b []byte, s string) []byte { return appendText(b, s) }
 
-// CheckLocation reads the document of CreateBucket.
-func (a *API) CheckLocation(b []byte) error { return a.checkLocation(b) }
+// ReadCreateBucket reads the document of CreateBucket.
+func ReadCreateBucket(b []byte) (location string, tags map[string]string, err error) {
+	n, err := readCreateBucket(b)
+	return n.location, n.tags, err
+}
+
+// The readers of bucket configurations.
+var (
+	ReadCORS       = readCORS
+	ReadLifecycle  = readLifecycle
+	ReadVersioning = readVersioning
+	ReadLock       = readLock
+	ReadBucketTags = readBucketTags
+	ReadACL        = readACL
+)
 
 // Tokens of lists.
 var (

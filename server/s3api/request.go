@@ -23,9 +23,11 @@ type request struct {
 	proof    auth.Proof
 	exchange *server.Exchange
 	held     int64 // bytes of the API's documents
+	late     bool  // the answer's body outlives the handler and releases the request
 
 	upload *pipeline.PutTicket    // PUT on an upload URL
 	object *pipeline.ObjectTicket // PutObject
+	part   *pipeline.PartTicket   // UploadPart
 	found  *pipeline.Found        // GET or HEAD on a download URL
 }
 
@@ -151,6 +153,9 @@ func (a *API) admitS3(ctx *fasthttp.RequestCtx, r *request, path []byte) error {
 	if err := a.checkOwner(r); err != nil {
 		return err
 	}
+	if err := a.checkLifetime(r); err != nil {
+		return err
+	}
 	if r.route.admit != nil {
 		return r.route.admit(a, ctx, r)
 	}
@@ -262,6 +267,22 @@ var unsupportedSettings = []string{
 	"x-amz-rename-source",
 	"x-amz-if-match-",
 	"x-amz-mp-object-size",
+}
+
+// checkLifetime holds a presigned URL against the longest lifetime that the server,
+// its tenant and its bucket allow. It was judged whether it has expired: one that
+// lives for too long is refused from the start.
+func (a *API) checkLifetime(r *request) error {
+	claim := &r.proof.Claim
+	if claim.Kind != sigv4.QueryAuth {
+		return nil
+	}
+	err := a.pipeline.PresignAllowed(background(), r.actor().Tenant, r.bucket, claim.Expires)
+	if errors.Is(err, policy.ErrInvalidTTL) {
+		_, why, _ := strings.Cut(err.Error(), policy.ErrInvalidTTL.Error()+": ")
+		return &refused{code: codeQueryParameters, message: "X-Amz-Expires is too long: " + why, cause: err}
+	}
+	return err
 }
 
 // checkOwner holds x-amz-expected-bucket-owner against the tenant.

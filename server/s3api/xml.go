@@ -1,7 +1,12 @@
 package s3api
 
 import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
@@ -13,6 +18,8 @@ import (
 const (
 	xmlType   = "application/xml"
 	namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+	xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 )
 
 // element is one element with text.
@@ -28,7 +35,7 @@ type document struct {
 // excepted.
 func newDocument(root string) *document {
 	d := &document{b: make([]byte, 0, 1024), root: root}
-	d.b = append(d.b, `<?xml version="1.0" encoding="UTF-8"?>`+"\n<"...)
+	d.b = append(d.b, xmlDeclaration+"<"...)
 	d.b = append(d.b, root...)
 	if root != "Error" {
 		d.b = append(d.b, ` xmlns="`+namespace+`"`...)
@@ -52,6 +59,13 @@ func (d *document) text(name, value string) {
 	d.open(name)
 	d.b = appendText(d.b, value)
 	d.close(name)
+}
+
+// texts writes one element for each value.
+func (d *document) texts(name string, values []string) {
+	for _, v := range values {
+		d.text(name, v)
+	}
 }
 
 func (d *document) number(name string, n int64) {
@@ -100,3 +114,77 @@ func sendXML(ctx *fasthttp.RequestCtx, d *document) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// decodeXML reads exactly one document.
+func decodeXML(b []byte, into any) error {
+	d := xml.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(into); err != nil {
+		return refuse(codeMalformedXML)
+	}
+	for {
+		switch t, err := d.Token(); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return refuse(codeMalformedXML)
+		default:
+			if _, element := t.(xml.StartElement); element {
+				return refuse(codeMalformedXML)
+			}
+		}
+	}
+}
+
+// shape is what a document may look like: below each element that has others, the
+// names of those, with a "*" behind the ones that may stand there more than once.
+// What is not named has no elements below it. encoding/xml passes over what it does
+// not know and takes the last of what stands twice; a rule that deletes data is not
+// to be half understood.
+type shape map[string]string
+
+// decodeShaped is decodeXML for a document of that shape. Anything else is
+// MalformedXML.
+func decodeShaped(b []byte, s shape, into any) error {
+	if err := s.check(b); err != nil {
+		return err
+	}
+	return decodeXML(b, into)
+}
+
+func (s shape) check(b []byte) error {
+	type open struct {
+		allowed []string
+		seen    []string
+	}
+	var path []open
+	for d := xml.NewDecoder(bytes.NewReader(b)); ; {
+		t, err := d.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return refuse(codeMalformedXML)
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			name := t.Name.Local
+			if len(path) > 0 {
+				in := &path[len(path)-1]
+				switch {
+				case slices.Contains(in.allowed, name+"*"):
+				case !slices.Contains(in.allowed, name), slices.Contains(in.seen, name):
+					return refuse(codeMalformedXML)
+				}
+				in.seen = append(in.seen, name)
+			}
+			path = append(path, open{allowed: strings.Fields(s[name])})
+		case xml.EndElement:
+			path = path[:len(path)-1]
+		case xml.CharData:
+			// Text stands in elements without others.
+			if len(path) > 0 && len(path[len(path)-1].allowed) > 0 && len(bytes.TrimSpace(t)) > 0 {
+				return refuse(codeMalformedXML)
+			}
+		}
+	}
+}
