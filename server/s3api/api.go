@@ -29,6 +29,9 @@ type Config struct {
 	// Ledger is only read: tenants for owner ids, buckets for their rules.
 	Ledger *registry.Ledger
 	Region string
+	// URL is scheme and host of the port as clients reach it, for answers that say
+	// where something is; "" leaves it at the path.
+	URL string
 	// Domains are the host names, without port, below which the first labels
 	// name a bucket.
 	Domains []string
@@ -43,8 +46,11 @@ type Config struct {
 	// DocumentMemory bounds what the XML documents of all requests together hold
 	// in memory, in bytes; 0 is 64 MiB.
 	DocumentMemory int64
-	Log            *slog.Logger // nil discards
-	Now            func() time.Time
+	// Patience is how long a client waits for an operation that inspects what it
+	// made before it is sent white space, and every half of it more; 0 is 10 s.
+	Patience time.Duration
+	Log      *slog.Logger // nil discards
+	Now      func() time.Time
 }
 
 // API answers the S3 port. Its methods are safe for concurrent use and belong
@@ -61,6 +67,8 @@ type API struct {
 	switchboard switchboard
 
 	documents *semaphore.Weighted // bytes
+	forms     chan struct{}       // holds one for each form that is not proved yet
+	patience  time.Duration
 }
 
 // New returns an API.
@@ -74,6 +82,10 @@ func New(cfg Config) *API {
 		cfg.DocumentMemory = documentMemory
 	}
 	a.documents = semaphore.NewWeighted(cfg.DocumentMemory)
+	a.forms = make(chan struct{}, maxForms)
+	if a.patience = cfg.Patience; a.patience == 0 {
+		a.patience = patience
+	}
 	for _, d := range cfg.Domains {
 		a.domains = append(a.domains, "."+strings.ToLower(strings.Trim(d, ".")))
 	}
@@ -109,7 +121,11 @@ func (a *API) serve(c *fiber.Ctx) error {
 	if !ok {
 		return fiber.ErrInternalServerError // a listener without our Admit
 	}
-	defer a.release(r)
+	defer func() {
+		if !r.late {
+			a.release(r)
+		}
+	}()
 	if err := r.route.handle(a, c, r); err != nil {
 		a.fail(ctx, r, err)
 	}
@@ -120,7 +136,7 @@ func (a *API) serve(c *fiber.Ctx) error {
 
 // release forgets a request. Nothing that outlives the handler may point to it.
 func (a *API) release(r *request) {
-	a.documents.Release(r.held)
+	a.forget(r)
 	*r = request{}
 	a.requests.Put(r)
 }

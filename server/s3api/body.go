@@ -81,10 +81,15 @@ const documentMemory = 64 << 20
 
 // admitDocument is the admission of a request whose body is a small document.
 func (r *request) admitDocument(ctx *fasthttp.RequestCtx) error {
+	return r.admitSized(ctx, maxDocument)
+}
+
+// admitSized is admitDocument with a limit of its own, in bytes.
+func (r *request) admitSized(ctx *fasthttp.RequestCtx, limit int64) error {
 	switch n := server.ContentLength(ctx); {
 	case n == server.Chunked:
 		return refuse(codeMissingContentLength)
-	case n > maxDocument:
+	case n > limit:
 		return refuse(codeMessageTooLong)
 	}
 	return nil
@@ -94,12 +99,17 @@ func (r *request) admitDocument(ctx *fasthttp.RequestCtx) error {
 // covers. Its room is given back with the request; while there is none, clients
 // are told to come later.
 func (a *API) document(c *fiber.Ctx, r *request) ([]byte, error) {
-	n := max(server.ContentLength(c.Context()), 0) // admitDocument has seen it
+	return a.sizedDocument(c, r, maxDocument)
+}
+
+// sizedDocument is document with a limit of its own, in bytes.
+func (a *API) sizedDocument(c *fiber.Ctx, r *request, limit int64) ([]byte, error) {
+	n := max(server.ContentLength(c.Context()), 0) // the admission has seen it
 	if !a.documents.TryAcquire(n) {
 		return nil, refuse(codeSlowDown)
 	}
 	r.held = n
-	b, err := server.BodyOf(c).ReadAll(maxDocument)
+	b, err := server.BodyOf(c).ReadAll(limit)
 	if err != nil {
 		return nil, err
 	}
@@ -107,4 +117,10 @@ func (a *API) document(c *fiber.Ctx, r *request) ([]byte, error) {
 		return nil, refuse(codePayloadMismatch)
 	}
 	return b, nil
+}
+
+// forget gives the room of a request's document back before its request ends.
+func (a *API) forget(r *request) {
+	a.documents.Release(r.held)
+	r.held = 0
 }
