@@ -9,6 +9,10 @@ FUZZTIME ?= 5s
 # The last MinIO there is: no binaries are published any more.
 MINIO   := v0.0.0-20260212201848-7aac2a2c5b7c
 
+# Where the S3 clients from npm are installed, and what pins them.
+NODE_LOCK := cmd/sallyport/e2e/testdata/node/package-lock.json
+NODE_DIR  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport/node
+
 # The race detector, if this machine can build it.
 CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
 ifneq ($(CC_FOUND),)
@@ -16,7 +20,7 @@ RACE := -race
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run build image test missing minio bench soak lint cover fuzz help
+.PHONY: run build image test missing minio clients bench soak lint cover fuzz help
 
 run: build ## build, and serve with ./data on the default ports
 	$(BIN) serve --data $(DATA) --show-credentials
@@ -42,12 +46,24 @@ missing:
 	aws --version 2>/dev/null | grep -q '^aws-cli/2' || /usr/bin/aws --version 2>/dev/null | grep -q '^aws-cli/2' || \
 		echo 'make test: aws version 2 is missing, what needs it skips: apt-get install awscli'; \
 	has curl || echo 'make test: curl is missing, what needs it skips: apt-get install curl'; \
-	has node || echo 'make test: node is missing, what needs it skips: apt-get install nodejs'
+	has node || echo 'make test: node is missing, what needs it skips: apt-get install nodejs'; \
+	for client in s3cmd rclone restic; do \
+		has $$client || echo "make test: $$client is missing, what needs it skips: apt-get install $$client"; \
+	done; \
+	python3 -c 'import boto3' 2>/dev/null || /usr/bin/python3 -c 'import boto3' 2>/dev/null || \
+		echo 'make test: boto3 is missing, what needs it skips: apt-get install python3-boto3'; \
+	cmp -s $(NODE_LOCK) "$(NODE_DIR)/installed.json" || echo 'make test: @aws-sdk/client-s3 is missing, what needs it skips: make clients'
 
 minio: ## install MinIO, which tests and benchmarks talk to (some minutes)
 	@bin=$$(command -v minio || echo "$$($(GO) env GOPATH)/bin/minio"); \
 		$(GO) version -m "$$bin" 2>/dev/null | grep -q '$(MINIO)' || \
 		CGO_ENABLED=0 $(GO) install github.com/minio/minio@$(MINIO)
+
+clients: ## install the S3 clients from npm that tests run, outside of this tree
+	@cmp -s $(NODE_LOCK) "$(NODE_DIR)/installed.json" || { \
+		rm -rf "$(NODE_DIR)" && mkdir -p "$(NODE_DIR)" && cp $(dir $(NODE_LOCK))package.json $(NODE_LOCK) "$(NODE_DIR)" && \
+		npm ci --prefix "$(NODE_DIR)" --ignore-scripts --no-audit --no-fund && \
+		cp $(NODE_LOCK) "$(NODE_DIR)/installed.json"; }
 
 bench: ## measure, side by side with other servers where they are installed
 	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/bench
