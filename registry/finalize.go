@@ -69,7 +69,7 @@ func (u *Upload) complete() bool {
 // gathered is what a session has received, in order.
 type gathered struct {
 	extents []Extent
-	parts   []ObjectPart // none for one PUT
+	parts   []Part // none for one PUT
 }
 
 // gather takes the bytes from the session, which is uploaded then.

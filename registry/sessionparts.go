@@ -67,7 +67,7 @@ func (t *txn) sessionPart(u *Upload, number int) (Part, error) {
 		return Part{}, fmt.Errorf("%w: the session's parts are 1 to %d", ErrInvalid, u.PartCount())
 	}
 	var p Part
-	err := t.load(tParts, sessionPartKey(u, number), &p)
+	err := t.load(tParts, partKey(u.Tenant, string(u.ID), number), &p)
 	if errors.Is(err, ErrNotFound) {
 		return Part{Number: number, Size: u.PartLength(number)}, nil
 	}
@@ -79,19 +79,15 @@ func (u *Upload) PartLength(number int) int64 {
 	return min(u.PartSize, u.Size-int64(number-1)*u.PartSize)
 }
 
-func sessionPartKey(u *Upload, number int) []byte {
-	return numbered(keyOf(u.Tenant, string(u.ID)), uint64(number))
-}
-
 func (t *txn) putSessionPart(x turn) error {
-	return t.put(tParts, sessionPartKey(x.u, x.part.Number), x.part)
+	return t.put(tParts, partKey(x.u.Tenant, string(x.u.ID), x.part.Number), x.part)
 }
 
 // eachSessionPart walks the parts of a session that something is known of, in
 // their order, from a number on.
 func (t *txn) eachSessionPart(u *Upload, from int, visit func(Part) error) error {
 	r := under(u.Tenant, string(u.ID))
-	r.From = sessionPartKey(u, from)
+	r.From = partKey(u.Tenant, string(u.ID), from)
 	return t.Scan(tParts, r, func(_, value []byte) error {
 		var p Part
 		if err := decode(tParts, value, &p); err != nil {

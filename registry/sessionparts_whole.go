@@ -1,19 +1,11 @@
 package registry
 
-import (
-	"crypto/md5"
-	"encoding/hex"
-	"fmt"
-	"time"
-)
+import "time"
 
 // join makes one whole of a session's parts, which are no more afterwards.
 // ErrUploadNotReceived unless all of them are stored. One event says that all of
 // it is received; it also registers what the client has not.
 func (t *txn) join(by Actor, u *Upload, sha256 string) (gathered, error) {
-	if _, err := next(uploadComplete, string(UploadUploading)); err != nil {
-		return gathered{}, err
-	}
 	switch {
 	case !u.open():
 		_, err := next(uploadFinalize, u.place())
@@ -21,19 +13,13 @@ func (t *txn) join(by Actor, u *Upload, sha256 string) (gathered, error) {
 	case !u.complete():
 		return gathered{}, ErrUploadNotReceived
 	}
-	got := gathered{extents: make([]Extent, 0, u.PartCount()), parts: make([]ObjectPart, 0, u.PartCount())}
-	sums := md5.New()
+	got := gathered{extents: make([]Extent, 0, u.PartCount()), parts: make([]Part, 0, u.PartCount())}
+	etags := make([]string, 0, u.PartCount())
 	err := t.eachSessionPart(u, 1, func(p Part) error {
-		sum, err := hex.DecodeString(p.ETag)
 		if p.Extents == nil || p.Number != len(got.parts)+1 {
 			return ErrUploadNotReceived
 		}
-		if err != nil {
-			return fmt.Errorf("etag of part %d: %w", p.Number, err)
-		}
-		sums.Write(sum)
-		got.extents = append(got.extents, p.Extents...)
-		got.parts = append(got.parts, ObjectPart{Number: p.Number, Size: p.Size, Checksums: p.Checksums})
+		got.extents, got.parts, etags = append(got.extents, p.Extents...), append(got.parts, p), append(etags, p.ETag)
 		return nil
 	})
 	if err == nil && len(got.parts) != u.PartCount() {
@@ -42,15 +28,23 @@ func (t *txn) join(by Actor, u *Upload, sha256 string) (gathered, error) {
 	if err != nil {
 		return gathered{}, err
 	}
+	etag, err := multipartETag(etags)
+	if err != nil {
+		return gathered{}, err
+	}
+	notes := notesOf(got.parts)
+	if err := t.put(tObjectParts, keyOf(u.Tenant, string(u.Object)), &notes); err != nil {
+		return gathered{}, err
+	}
 	for _, p := range got.parts {
-		if err := t.Delete(tParts, sessionPartKey(u, p.Number)); err != nil {
+		if err := t.Delete(tParts, partKey(u.Tenant, string(u.ID), p.Number)); err != nil {
 			return gathered{}, err
 		}
 	}
 	ev := t.event(EventUploadReceived, by)
 	ev.Size, ev.Part = &u.Size, len(got.parts)
 	return got, t.apply(uploadComplete, u, ev, func() {
-		u.Stored = &Stored{Size: u.Size, MD5: fmt.Sprintf("%x-%d", sums.Sum(nil), len(got.parts))}
+		u.Stored = &Stored{Size: u.Size, MD5: etag}
 		u.LeaseUntil, u.Epoch = time.Time{}, 0
 		if u.SHA256 == "" {
 			u.SHA256 = sha256
@@ -83,7 +77,7 @@ func (t *txn) dropSessionParts(u *Upload) error {
 				return err
 			}
 		}
-		if err := t.Delete(tParts, sessionPartKey(u, p.Number)); err != nil {
+		if err := t.Delete(tParts, partKey(u.Tenant, string(u.ID), p.Number)); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,9 @@ type Result struct {
 	Signature string
 	// Detected is the media type of the content, if the engine tells types.
 	Detected string
+	// SHA256 is the content's, hex, if the engine has read all of it and counts
+	// it.
+	SHA256 string
 	// Version is the engine's and its signatures', for the record.
 	Version string
 }
@@ -68,7 +71,8 @@ type Queue interface {
 	// Renew makes the lease last its full time from now.
 	Renew(ctx context.Context, c registry.Claim) error
 	// Settle ends the claim with a verdict. The queue may still refuse what the
-	// verdict calls clean: detected is the content's type, for its rules.
+	// verdict calls clean: detected is the content's type, for its rules, and the
+	// claim has the digest that was read.
 	Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) error
 	// Retry gives the object back, to be claimed again after that time. It
 	// counts as a try, and the last one there is holds the object. cause is one

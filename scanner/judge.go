@@ -27,7 +27,7 @@ const maxBackoff = 10 * time.Minute
 func (w *Worker) judge(ctx context.Context, c registry.Claim) error {
 	scan, cancel := context.WithCancelCause(ctx)
 	stop := w.keep(scan, cancel, c)
-	v, detected, err := w.scan(scan, c)
+	v, detected, err := w.scan(scan, &c)
 	stop()
 	lost := errors.Is(context.Cause(scan), errLost)
 	cancel(nil)
@@ -123,10 +123,12 @@ func (w *Worker) keep(ctx context.Context, cancel context.CancelCauseFunc, c reg
 
 var errBadResult = errors.New("scanner: engine gave no known result")
 
-// scan runs the engines in order and stops at the first that is not content.
-func (w *Worker) scan(ctx context.Context, c registry.Claim) (registry.Verdict, string, error) {
+// scan runs the engines in order and stops at the first that is not content. It
+// notes in the claim what digest was read.
+func (w *Worker) scan(ctx context.Context, c *registry.Claim) (registry.Verdict, string, error) {
+	claim := *c
 	in := Input{Object: c.Object, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		return w.cfg.Queue.Content(ctx, c)
+		return w.cfg.Queue.Content(ctx, claim)
 	}}
 	v := registry.Verdict{Result: registry.VerdictClean, Attempts: c.Tries + 1}
 	detected := ""
@@ -138,6 +140,9 @@ func (w *Worker) scan(ctx context.Context, c registry.Claim) (registry.Verdict, 
 			}
 			if r.Detected != "" {
 				detected = r.Detected
+			}
+			if r.SHA256 != "" {
+				c.SHA256 = r.SHA256
 			}
 			v.Engines = append(v.Engines, registry.EngineNote{
 				Name: e.Name(), Version: r.Version, Result: string(r.Result), Signature: r.Signature})

@@ -17,6 +17,7 @@ import (
 type PutRequest struct {
 	Tenant    registry.TenantName
 	Upload    registry.UploadID
+	Part      int // that the URL names; 0 if none
 	Grant     registry.GrantID
 	RequestID string
 	Declared  Declared
@@ -26,11 +27,13 @@ type PutRequest struct {
 // changed nothing: the turn is Receive's to take.
 type PutTicket struct {
 	Upload registry.Upload
+	Part   int // 0 if it is for all of the session's bytes
 	// Grant is the URL's; its ID is "" for the service-proxied way.
 	Grant registry.Grant
 
 	actor registry.Actor
 	want  expected
+	size  int64 // bytes
 }
 
 // AdmitPut decides from the headers whether a PUT on a signed URL can succeed. It
@@ -48,7 +51,7 @@ func (p *Pipeline) AdmitPut(ctx context.Context, req PutRequest) (*PutTicket, er
 
 func (p *Pipeline) admitPut(ctx context.Context, req PutRequest) (*PutTicket, error) {
 	ticket, err := p.ledger.PutTicket(ctx, req.Tenant, req.Grant)
-	if err == nil && ticket.Upload.ID != req.Upload {
+	if err == nil && (ticket.Upload.ID != req.Upload || ticket.Part.Number != req.Part) {
 		err = registry.ErrGrantRevoked
 	}
 	if err != nil {
@@ -58,8 +61,11 @@ func (p *Pipeline) admitPut(ctx context.Context, req PutRequest) (*PutTicket, er
 		Tenant: req.Tenant, Principal: ticket.Grant.Principal,
 		Credential: ticket.Grant.Credential, RequestID: req.RequestID,
 	}
-	t, err := p.admitBody(ticket.Upload, ticket.Grant, actor, req.Declared)
-	return t, ofURL(ticket.Grant, err)
+	t := &PutTicket{Upload: ticket.Upload, Grant: ticket.Grant, actor: actor, size: ticket.Upload.Size}
+	if ticket.Part.Number > 0 {
+		t.Part, t.size = ticket.Part.Number, ticket.Part.Size
+	}
+	return t, ofURL(ticket.Grant, p.admitBody(t, req.Declared))
 }
 
 // AdmitContent is AdmitPut for bytes that come through the control port, under
@@ -77,10 +83,14 @@ func (p *Pipeline) admitContent(ctx context.Context, actor registry.Actor, id re
 	if err != nil {
 		return nil, err
 	}
+	if up.PartSize > 0 {
+		return nil, fmt.Errorf("%w: the session takes its bytes in parts", registry.ErrInvalid)
+	}
 	if err := putRefusal(p.ledger.StateNow(&up)); err != nil {
 		return nil, err
 	}
-	return p.admitBody(up, registry.Grant{}, actor, d)
+	t := &PutTicket{Upload: up, actor: actor, size: up.Size}
+	return t, p.admitBody(t, d)
 }
 
 // putRefusal says early what BeginPut would say: whether the session can still
@@ -101,39 +111,35 @@ func putRefusal(now registry.UploadState) error {
 	return nil
 }
 
-// admitBody holds the headers against the session.
-func (p *Pipeline) admitBody(up registry.Upload, g registry.Grant, actor registry.Actor, d Declared) (*PutTicket, error) {
+// admitBody holds the headers against the session, or the part of it.
+func (p *Pipeline) admitBody(t *PutTicket, d Declared) (err error) {
 	switch {
 	case d.Malformed != nil:
-		return nil, d.Malformed
+		return d.Malformed
 	case d.Length < 0:
-		return nil, ErrMissingLength
-	case d.Length > up.Size:
-		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooLong, up.Size)
-	case d.Length < up.Size:
-		return nil, fmt.Errorf("%w: %d bytes were declared for the session", ErrTooShort, up.Size)
-	case d.ContentType != "" && d.ContentType != up.ContentType:
-		return nil, ErrContentType
+		return ErrMissingLength
+	case d.Length > t.size:
+		return fmt.Errorf("%w: %d bytes belong here", ErrTooLong, t.size)
+	case d.Length < t.size:
+		return fmt.Errorf("%w: %d bytes belong here", ErrTooShort, t.size)
+	case d.ContentType != "" && d.ContentType != t.Upload.ContentType:
+		return ErrContentType
 	}
-	want, err := d.parse()
-	if err != nil {
-		return nil, err
+	if t.want, err = d.parse(); err != nil {
+		return err
 	}
-	if up.SHA256 != "" {
-		if want.sha256, err = hex.DecodeString(up.SHA256); err != nil {
-			return nil, fmt.Errorf("recorded sha256: %w", err)
+	if t.Upload.SHA256 != "" && t.Part == 0 {
+		if t.want.sha256, err = hex.DecodeString(t.Upload.SHA256); err != nil {
+			return fmt.Errorf("recorded sha256: %w", err)
 		}
-		if want.conflicts() {
-			return nil, fmt.Errorf("%w: sha256 of the session", ErrBadDigest)
+		if t.want.conflicts() {
+			return fmt.Errorf("%w: sha256 of the session", ErrBadDigest)
 		}
 	}
-	if err := p.space(up.Size); err != nil {
-		return nil, err
-	}
-	return &PutTicket{Upload: up, Grant: g, actor: actor, want: want}, nil
+	return p.space(t.size)
 }
 
-// Receive takes the session's turn and stores the body: exactly as long as
+// Receive takes the session's turn, or the part's, and stores the body: exactly as long as
 // declared, with the declared digests, under a key the ledger knows, durable
 // before the ledger says so. On any failure the turn is given back; only a crash
 // leaves it to the next start. Receive reads body no more once it returned.
@@ -155,7 +161,7 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	// looks here second, so that either BeginPut or the table knows.
 	x := p.transfers.join(subject{
 		tenant: t.Upload.Tenant, principal: t.actor.Principal, credential: t.actor.Credential,
-		grant: t.Grant.ID, upload: t.Upload.ID, object: t.Upload.Object,
+		grant: t.Grant.ID, upload: t.Upload.ID, object: t.Upload.Object, part: t.Part,
 	}, func() { cancel(ErrCut) })
 	defer p.transfers.leave(x)
 
@@ -173,9 +179,9 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	stop := p.keepTurn(ctx, cancel, a)
 	defer stop()
 
-	in := newIntake(body, t.want, t.Upload.Size, &p.lanes)
+	in := newIntake(body, t.want, t.size, &p.lanes)
 	defer in.close()
-	if _, err = p.cfg.Blobs.Put(ctx, blob.Key(a.Blob), in, t.Upload.Size); err != nil {
+	if _, err = p.cfg.Blobs.Put(ctx, blob.Key(a.Blob), in, t.size); err != nil {
 		p.failed("put", err)
 		p.unsure(a.Blob, err)
 		return registry.Stored{Size: in.n.Load()}, explainPut(ctx, err)
@@ -189,8 +195,12 @@ func (p *Pipeline) receive(ctx context.Context, t *PutTicket, body Body) (stored
 	if _, err = p.ledger.CompletePut(context.WithoutCancel(ctx), a, stored); err != nil {
 		return registry.Stored{Size: stored.Size}, err
 	}
-	// If we die here the client gets no answer; the session says "uploaded".
+	// If we die here the client gets no answer; the session says "uploaded", or
+	// lists the part.
 	done = true
+	if t.Part > 0 {
+		p.sweepSoon() // the bytes that it may have replaced
+	}
 	return stored, nil
 }
 

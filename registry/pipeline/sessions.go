@@ -16,18 +16,21 @@ type BeginRequest struct {
 	Size        int64               // bytes, exact
 	SHA256      string              // hex, "" if not known yet
 	Profile     registry.BucketName // "" is registry.DefaultBucket
+	InParts     bool                // the bytes come part by part, each by a URL of its own
 	Idempotency registry.Idempotency
 }
 
-// Begin creates a session with its object and the first PUT URL's grant. The
-// errors are policy's, ErrNoSpace, registry.ErrNotFound for an unknown profile and
+// Begin creates a session with its object and the first PUT URL's grant, which a
+// session in parts has none of. The errors are policy's, ErrNoSpace, registry.ErrNotFound for an unknown profile and
 // registry.ErrIdempotencyConflict.
 func (p *Pipeline) Begin(ctx context.Context, actor registry.Actor, req BeginRequest) (registry.Begun, error) {
 	begun, err := p.begin(ctx, actor, req)
 	if err != nil {
 		return registry.Begun{}, p.refuse("begin", fmt.Errorf("begin: %w", err))
 	}
-	p.m.issued.WithLabelValues(string(registry.GrantPut)).Inc()
+	if begun.Grant.ID != "" {
+		p.m.issued.WithLabelValues(string(registry.GrantPut)).Inc()
+	}
 	return begun, nil
 }
 
@@ -49,18 +52,22 @@ func (p *Pipeline) begin(ctx context.Context, actor registry.Actor, req BeginReq
 		return registry.Begun{}, err
 	}
 	terms, err := p.limits.Upload(bucket, policy.UploadRequest{
-		Filename: req.Filename, ContentType: req.ContentType, Size: req.Size})
+		Filename: req.Filename, ContentType: req.ContentType, Size: req.Size, InParts: req.InParts})
 	if err != nil {
 		return registry.Begun{}, err
 	}
 	if err := p.space(req.Size); err != nil {
 		return registry.Begun{}, err
 	}
-	return p.ledger.CreateUpload(ctx, actor, registry.NewUpload{
+	n := registry.NewUpload{
 		Bucket: req.Profile, Filename: req.Filename, ContentType: req.ContentType,
 		Size: req.Size, SHA256: req.SHA256,
 		SessionTTL: terms.SessionTTL, URLTTL: terms.URLTTL, Idempotency: req.Idempotency,
-	})
+	}
+	if req.InParts {
+		n.PartSize = partSize(req.Size)
+	}
+	return p.ledger.CreateUpload(ctx, actor, n)
 }
 
 // ReissuePut gives a session a fresh PUT URL's grant; earlier ones stop working.
@@ -122,15 +129,19 @@ func (p *Pipeline) Uploads(ctx context.Context, actor registry.Actor, page regis
 
 // Finalize says that the client is done: the object goes to its scan. sha256 is
 // the client's, hex, or "". It is idempotent. registry.ErrUploadNotReceived comes
-// before the bytes, registry.ErrChecksumMismatch rejects the object.
+// before the bytes, registry.ErrChecksumMismatch rejects the object. What came in
+// parts is held against sha256 by its scan.
 func (p *Pipeline) Finalize(ctx context.Context, actor registry.Actor, id registry.UploadID, sha256 string) (registry.Object, error) {
-	_, err := p.upload(ctx, actor, policy.FinalizeUpload, id)
+	up, err := p.upload(ctx, actor, policy.FinalizeUpload, id)
 	if err != nil {
 		return registry.Object{}, p.refuse("finalize", fmt.Errorf("finalize: %w", err))
 	}
 	o, err := p.ledger.Finalize(ctx, actor, actor.Tenant, id, sha256)
 	if err != nil {
 		return o, p.refuse("finalize", err)
+	}
+	if up.PartSize > 0 { // a part that is being replaced comes too late
+		p.cut(ctx, func(s subject) bool { return s.tenant == actor.Tenant && s.upload == id && s.part > 0 })
 	}
 	p.queued()
 	return o, nil

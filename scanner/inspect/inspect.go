@@ -1,6 +1,7 @@
 // Package inspect is the engine that is always on: it reads the stored bytes
 // once, compares their number and SHA-256 with what was recorded when they
-// arrived, and says what type the content is. It does not look for malware.
+// arrived (of what came in parts there is no digest yet: it says what it is), and
+// says what type the content is. It does not look for malware.
 //
 // Reading them again is the point: what is judged and published is what the
 // store gives back, not what was once sent to it.
@@ -73,7 +74,7 @@ func (e *Engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, er
 }
 
 func compare(o registry.Object, size int64, sum, detected string) scanner.Result {
-	result := scanner.Result{Result: registry.VerdictClean, Detected: detected, Version: "1"}
+	result := scanner.Result{Result: registry.VerdictClean, Detected: detected, SHA256: sum, Version: "1"}
 	switch {
 	case size != o.Size:
 		result.Result, result.Reason = registry.VerdictRefused, ReasonSize
