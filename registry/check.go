@@ -16,15 +16,15 @@ var ErrInconsistent = errors.New("ledger is inconsistent")
 const maxFindings = 20
 
 // Check compares the ledger with itself: every index entry with the row it
-// points at, uploads with their objects, names with what is published, intents
-// and garbage with what rows refer to, each row's state with its audit events,
-// and the audit log with its signed head. It returns what it found, joined, as
-// ErrInconsistent or ErrTampered. It holds one snapshot and walks everything:
+// points at, uploads with their objects, names and versions with what is
+// published, references, intents and garbage with what rows refer to, each row's
+// state with its audit events, and the audit log with its signed head. It returns
+// what it found, joined, as ErrInconsistent or ErrTampered. It holds one snapshot and walks everything:
 // it is for tests and for fsck, on a ledger that nothing else is using.
 func (l *Ledger) Check(ctx context.Context) error {
 	err := l.view(ctx, func(t *txn) error {
 		c := checker{txn: t, counts: make(map[kv.Table]int)}
-		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.blobs, c.identities} {
+		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.versions, c.references, c.blobs, c.identities} {
 			if err := part(); err != nil {
 				return err
 			}
@@ -148,13 +148,17 @@ func (c *checker) bytesOf(o *Object) {
 	for _, x := range o.Extents {
 		size += x.Length
 	}
-	none := o.State == ObjectPending || o.State == ObjectDeleted && len(o.Targets) == 0
+	none := o.Marker || o.State == ObjectPending || o.State == ObjectDeleted && len(o.Targets) == 0
 	switch {
 	case none && len(o.Extents) > 0:
 		c.report("object %s is %s and has bytes", o.ID, o.State)
 	case !none && (len(o.Extents) == 0 || size != o.Size):
 		c.report("object %s is %s with %d of %d bytes", o.ID, o.State, size, o.Size)
-	case o.State == ObjectPublished && o.Verdict == nil:
+	case o.Marker && (o.Size != 0 || o.ETag != "" || o.Metadata != nil || o.Tags != nil || o.Retention != nil):
+		c.report("delete marker %s has content", o.ID)
+	case o.Noncurrent && o.State != ObjectPublished:
+		c.report("object %s is %s and noncurrent", o.ID, o.State)
+	case o.State == ObjectPublished && o.Verdict == nil && !o.Marker:
 		c.report("object %s was published without a verdict", o.ID)
 	case len(o.Targets) > 0 && len(o.Targets) != len(o.Extents):
 		c.report("object %s has %d targets for %d extents", o.ID, len(o.Targets), len(o.Extents))
@@ -190,7 +194,7 @@ func (c *checker) entriesOf(id string, x stateful) error {
 // for was found, so the counts tell.
 func (c *checker) indexes() error {
 	for _, table := range []kv.Table{
-		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tScanDue, tScanClaims, tPromoting,
+		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tScanDue, tScanClaims, tPromoting,
 	} {
 		n, err := c.size(table, kv.Range{})
 		if err != nil {

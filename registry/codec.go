@@ -2,7 +2,6 @@ package registry
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -32,7 +31,7 @@ const (
 	rowFormatPlain = 1 // extents were written out in full
 )
 
-var errRow = errors.New("row is damaged")
+var errRow = fmt.Errorf("%w: row is damaged", ErrInconsistent)
 
 // codec writes a row to out, or reads one from in.
 type codec struct {
