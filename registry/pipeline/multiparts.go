@@ -114,7 +114,7 @@ func (p *Pipeline) complete(ctx context.Context, actor registry.Actor, c registr
 // c what it found.
 func (p *Pipeline) inspect(ctx context.Context, actor registry.Actor, b registry.Bucket, c *registry.Completion) error {
 	o, err := p.ledger.Assembled(ctx, actor.Tenant, *c)
-	if err != nil {
+	if err != nil || o.State != "" { // somebody else was faster
 		return err
 	}
 	if err := p.limits.Whole(b, o.ContentType, o.Size); err != nil {

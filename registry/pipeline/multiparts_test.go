@@ -29,7 +29,7 @@ func TestCompleteMovesNoBytes(t *testing.T) {
 	if n := r.blobs.Calls(blobtest.Open) - opens; n != 1 {
 		t.Errorf("completing opened %d blobs; the head is in the first", n)
 	}
-	if o.State != registry.ObjectPublished || o.ID != m.Object() || o.DetectedType != "text/plain" || o.Verdict == nil {
+	if o.State != registry.ObjectPublished || o.ID != m.Object() || o.DetectedType != "text/plain; charset=utf-8" || o.Verdict == nil {
 		t.Errorf("object %+v", o)
 	}
 	want := append(bytes.Clone(full), text...)
