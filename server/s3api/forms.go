@@ -36,8 +36,15 @@ func (a *API) admitPost(ctx *fasthttp.RequestCtx, r *request) error {
 	if _, ok := r.proof.Request.HeaderValue("authorization"); ok {
 		return say(codeInvalidArgument, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
 	}
-	if err := a.switchboard.checkArguments(r, r.route); err != nil {
+	sub, _, err := a.switchboard.subresource(r)
+	if err == nil {
+		err = a.switchboard.checkArguments(r, r.route)
+	}
+	switch {
+	case err != nil:
 		return err
+	case sub != "":
+		return refuse(codeNotImplemented)
 	}
 	switch n := server.ContentLength(ctx); {
 	case n < 0:
@@ -45,7 +52,7 @@ func (a *API) admitPost(ctx *fasthttp.RequestCtx, r *request) error {
 	case n > policy.MaxSinglePut+maxPreamble:
 		return refuse(codeEntityTooLarge)
 	}
-	_, err := boundary(r.header("content-type"))
+	_, err = boundary(r.header("content-type"))
 	return err
 }
 
