@@ -180,10 +180,12 @@ func (a *API) sourceError(r *request, source pipeline.Source, err error) error {
 	case errors.Is(err, policy.ErrSizeNotAllowed):
 		return say(codeInvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: "+itoa(policy.MaxSinglePut))
 	}
-	at := *r
-	at.bucket, at.key = source.Bucket, source.Key
-	e := a.explain(&at, a.versionError(&at, source.Version, err))
-	e.subject = &at.target
+	was := r.target
+	defer func() { r.target = was }()
+	r.bucket, r.key = source.Bucket, source.Key
+	at := r.target
+	e := a.explain(r, a.versionError(r, source.Version, err))
+	e.subject = &at
 	return e
 }
 

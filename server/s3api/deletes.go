@@ -141,7 +141,20 @@ type deleteRequest struct {
 	} `xml:"Object"`
 }
 
-// deletions returns what the document asks for.
+// deleteShape is strict: what nobody here understands may be a condition.
+var deleteShape = shape{"Delete": "Quiet Object*", "Object": "Key VersionId ETag Size LastModifiedTime"}
+
+// readDeletions reads what the document asks for, and whether what went well shall
+// be passed over in the answer.
+func readDeletions(b []byte) (list []registry.Deletion, quiet bool, err error) {
+	var req deleteRequest
+	if err := decodeShaped(b, deleteShape, &req); err != nil {
+		return nil, false, err
+	}
+	list, err = req.deletions()
+	return list, req.Quiet, err
+}
+
 func (req *deleteRequest) deletions() ([]registry.Deletion, error) {
 	if len(req.Objects) == 0 || len(req.Objects) > maxDeletes {
 		return nil, refuse(codeMalformedXML)
@@ -167,11 +180,11 @@ func (req *deleteRequest) deletions() ([]registry.Deletion, error) {
 }
 
 func (a *API) deleteObjects(c *fiber.Ctx, r *request) error {
-	var req deleteRequest
-	if err := a.readXML(c, r, &req); err != nil {
+	b, err := a.checkedDocument(c, r)
+	if err != nil {
 		return err
 	}
-	list, err := req.deletions()
+	list, quiet, err := readDeletions(b)
 	if err != nil {
 		return err
 	}
@@ -187,7 +200,7 @@ func (a *API) deleteObjects(c *fiber.Ctx, r *request) error {
 		switch err := results[i].Err; {
 		case err != nil && !errors.Is(err, registry.ErrNotFound):
 			a.deleteFailed(d, r, &list[i], err)
-		case !req.Quiet:
+		case !quiet:
 			d.deleted(&list[i], &results[i])
 		}
 	}

@@ -12,20 +12,14 @@ import (
 	"sallyport/registry/pipeline"
 )
 
-// admitXML is the admission of an operation whose body is an XML document.
-func (a *API) admitXML(ctx *fasthttp.RequestCtx, r *request) error { return r.admitDocument(ctx) }
-
-// readXML reads the body, holds it against every digest that the headers declare,
-// and decodes the one document in it.
-func (a *API) readXML(c *fiber.Ctx, r *request, into any) error {
-	b, err := a.document(c, r)
+// readShaped reads the body, holds it against every digest that the headers
+// declare, and decodes the one document in it, which must have that shape.
+func (a *API) readShaped(c *fiber.Ctx, r *request, s shape, into any) error {
+	b, err := a.checkedDocument(c, r)
 	if err != nil {
 		return err
 	}
-	if err := r.checkDocument(c.Context(), b); err != nil {
-		return err
-	}
-	return decodeXML(b, into)
+	return decodeShaped(b, s, into)
 }
 
 // checkDocument holds a body that was read whole against the digests that the

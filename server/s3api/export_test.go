@@ -87,3 +87,12 @@ func CodeOf(err error) string {
 	}
 	return string(r.code)
 }
+
+// WriteLifecycle writes rules as they are given back.
+func WriteLifecycle(rules []registry.LifecycleRule) []byte {
+	d := newDocument("LifecycleConfiguration")
+	for i := range rules {
+		d.lifecycleRule(&rules[i])
+	}
+	return d.end()
+}

@@ -294,9 +294,9 @@ func TestHoisted(t *testing.T) {
 		{"x-amz-meta-a=b&X-Amz-Meta-C=d%20e", 200, ""},
 		{"x-amz-meta-a=b%0D%0ASet-Cookie:%20x", 400, "InvalidArgument"},
 		{"x-amz-meta-a%0D%0AX-B:=b", 400, "InvalidArgument"},
-		{"x-amz-copy-source=/photos/k", 501, "NotImplemented"},
-		{"X-Amz-Copy-Source=", 501, "NotImplemented"},
-		{"x-amz-tagging=a%3Db", 501, "NotImplemented"},
+		{"x-amz-copy-source=/photos/none", 404, "NoSuchKey"},
+		{"X-Amz-Copy-Source=", 400, "InvalidArgument"},
+		{"x-amz-tagging=a%3Db%26a%3Dc", 400, "InvalidArgument"},
 		{"x-amz-acl=public-read", 400, "AccessControlListNotSupported"},
 		{"x-amz-security-token=t", 400, "InvalidToken"},
 		{"x-amz-checksum-crc32=AAAAAA%3D%3D", 400, "BadDigest"}, // of an empty body, as some presigners add it

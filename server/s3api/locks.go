@@ -131,7 +131,7 @@ func (a *API) setRetention(c *fiber.Ctx, r *request) error {
 		Mode    string   `xml:"Mode"`
 		Until   string   `xml:"RetainUntilDate"`
 	}
-	if err := a.readXML(c, r, &doc); err != nil {
+	if err := a.readShaped(c, r, shape{"Retention": "Mode RetainUntilDate"}, &doc); err != nil {
 		return err
 	}
 	version, err := r.version()
@@ -181,7 +181,7 @@ func (a *API) setLegalHold(c *fiber.Ctx, r *request) error {
 		XMLName xml.Name `xml:"LegalHold"`
 		Status  string   `xml:"Status"`
 	}
-	if err := a.readXML(c, r, &doc); err != nil {
+	if err := a.readShaped(c, r, shape{"LegalHold": "Status"}, &doc); err != nil {
 		return err
 	}
 	if doc.Status != "ON" && doc.Status != "OFF" {

@@ -42,7 +42,7 @@ func (a *API) objectTags(c *fiber.Ctx, r *request) error {
 // setObjectTags is PutObjectTagging.
 func (a *API) setObjectTags(c *fiber.Ctx, r *request) error {
 	var t taggingDocument
-	if err := a.readXML(c, r, &t); err != nil {
+	if err := a.readShaped(c, r, taggingShape, &t); err != nil {
 		return err
 	}
 	tags, err := t.tags()
@@ -100,6 +100,8 @@ type taggingDocument struct {
 		} `xml:"Tag"`
 	} `xml:"TagSet"`
 }
+
+var taggingShape = shape{"Tagging": "TagSet", "TagSet": "Tag*", "Tag": "Key Value"}
 
 // tags returns the tags of the document. How many there may be is the caller's to
 // say.
