@@ -27,7 +27,7 @@ const (
 type call struct {
 	*API
 	route    *route
-	id       string            // the route's {id}
+	params                     // of the path
 	query    map[string]string // the parameters, each known to the route
 	actor    registry.Actor
 	proof    *auth.Proof // of a SigV4 signature; nil for a token
@@ -43,8 +43,8 @@ type call struct {
 // that, not even which paths there are.
 func (k *call) admit() error {
 	path, _ := auth.Target(k.ctx)
-	route, id, allowed := find(string(k.ctx.Method()), string(path))
-	k.route, k.id = route, id
+	route, p, allowed := find(string(k.ctx.Method()), string(path))
+	k.route, k.params = route, p
 	x := server.ExchangeOf(k.ctx)
 	if route != nil {
 		x.Op = route.op

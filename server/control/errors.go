@@ -77,6 +77,7 @@ var answers = []answer{
 	{registry.ErrUploadExpired, 409, "UPLOAD_EXPIRED", "The upload session has expired."},
 	{registry.ErrUploadAborted, 409, "UPLOAD_ABORTED", "The upload was aborted."},
 	{registry.ErrFenced, 409, "UPLOAD_IN_PROGRESS", "Another attempt took over."},
+	{registry.ErrPartConflict, 409, "PART_CONFLICT", "The part that is stored has another ETag, size or digest."},
 	{registry.ErrChecksumMismatch, 409, "CHECKSUM_MISMATCH", "The stored bytes do not have this digest; the object is rejected."},
 	{registry.ErrHeld, 409, "OBJECT_HELD", "The object is held for review."},
 	{registry.ErrNotPublished, 409, "OBJECT_NOT_PUBLISHED", "The object is not published."},

@@ -12,6 +12,7 @@ type things struct {
 	tenant    string
 	boss      who
 	open      session
+	parts     session
 	done      session
 	url       string // of a download
 	key       string
@@ -23,6 +24,8 @@ type things struct {
 func (r *rig) things(boss who, name string) things {
 	r.tb.Helper()
 	x := things{tenant: name, boss: boss, open: r.begin(boss, "hello"), done: r.published(boss, "hello"), profile: "only-" + name, principal: "only-" + name}
+	x.parts = r.beginParts(boss, 1)
+	x.parts.url = r.do(boss, "POST", "/uploads/"+x.parts.upload+"/parts/1/url", "").want(200, "").text("url_id")
 	x.url = r.do(boss, "GET", "/objects/"+x.done.object+"/download-url", "").text("url_id")
 	x.key = r.key(boss, x.principal, "reader").key
 	x.token = r.do(boss, "POST", "/tokens", `{"name":"t","roles":["reader"],"ttl":"1h"}`).text("id")
@@ -79,13 +82,19 @@ type named struct {
 
 func naming(b things) []named {
 	var all []named
-	for state, s := range map[string]session{"open": b.open, "done": b.done} {
+	for state, s := range map[string]session{"open": b.open, "done": b.done, "parts": b.parts} {
 		for _, c := range []named{
 			{"GetUpload", "GET", "/uploads/{id}", "", s.upload},
 			{"AbortUpload", "DELETE", "/uploads/{id}", "", s.upload},
 			{"ReissueUploadURL", "POST", "/uploads/{id}/url", "{}", s.upload},
 			{"PutUploadContent", "PUT", "/uploads/{id}/content", "hello", s.upload},
 			{"PutUploadContent, too long", "PUT", "/uploads/{id}/content", "hello!", s.upload},
+			{"ListUploadParts", "GET", "/uploads/{id}/parts", "", s.upload},
+			{"RegisterUploadPart", "PUT", "/uploads/{id}/parts/1", `{"etag":"x","size":1}`, s.upload},
+			{"RegisterUploadPart, no number", "PUT", "/uploads/{id}/parts/x", `{"etag":"x","size":1}`, s.upload},
+			{"IssueUploadPartURL", "POST", "/uploads/{id}/parts/1/url", "", s.upload},
+			{"IssueUploadPartURL, out of range", "POST", "/uploads/{id}/parts/99999/url", "", s.upload},
+			{"IssueUploadPartURL, bad ttl", "POST", "/uploads/{id}/parts/1/url", `{"ttl":"99h"}`, s.upload},
 			{"FinalizeUpload", "POST", "/uploads/{id}/finalize", "{}", s.upload},
 			{"GetObjectRow", "GET", "/objects/{id}", "", s.object},
 			{"HEAD", "HEAD", "/objects/{id}", "", s.object},

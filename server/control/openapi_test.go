@@ -87,6 +87,8 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 	boss := r.tenant("acme")
 	done := r.published(boss, "hello")
 	open := r.begin(boss, "hello")
+	parted := r.beginParts(boss, 1)
+	part := r.putPart(boss, parted, 1, []byte("x"))
 	key := r.key(boss, "worker", "uploader")
 	token := r.do(boss, "POST", "/tokens", `{"name":"ci","roles":["reader"],"ttl":"1h"}`).want(201, "").text("id")
 	got := r.do(boss, "GET", "/objects/"+done.object+"/download-url", "").want(200, "").text("url_id")
@@ -99,6 +101,10 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "GET", "/uploads/" + open.upload, "", 200},
 		{boss, "POST", "/uploads/" + open.upload + "/url", `{"ttl":"90s"}`, 200},
 		{boss, "DELETE", "/uploads/" + open.upload, "", 204},
+		{boss, "GET", "/uploads/" + parted.upload, "", 200},
+		{boss, "GET", "/uploads/" + parted.upload + "/parts?limit=5", "", 200},
+		{boss, "POST", "/uploads/" + parted.upload + "/parts/1/url", `{"ttl":"10m"}`, 200},
+		{boss, "PUT", "/uploads/" + parted.upload + "/parts/1", registration(part), 200},
 		{boss, "GET", "/objects?limit=2&state=published&profile=default", "", 200},
 		{boss, "GET", "/objects/" + done.object, "", 200},
 		{boss, "GET", "/objects/" + done.object + "/content", "", 200},

@@ -230,13 +230,15 @@ func (r *rig) learn(body []byte) {
 		Token     string `json:"token"`
 		PutURL    string `json:"put_url"`
 		GetURL    string `json:"get_url"`
+		URL       string `json:"url"`
 	}
 	if json.Unmarshal(body, &told) != nil {
 		return // a list, a document
 	}
 	_, put, _ := strings.Cut(told.PutURL, "X-Amz-Signature=")
 	_, get, _ := strings.Cut(told.GetURL, "X-Amz-Signature=")
-	for _, s := range []string{told.SecretKey, told.Token, put, get} {
+	_, part, _ := strings.Cut(told.URL, "X-Amz-Signature=")
+	for _, s := range []string{told.SecretKey, told.Token, put, get, part} {
 		if s != "" {
 			r.keep(s)
 		}

@@ -35,6 +35,16 @@ var attempts = map[string]attempt{
 	"PutUploadContent": {action: policy.PutContent, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
 		return "PUT", "/uploads/" + r.begin(owner, "x").upload + "/content", "x"
 	}},
+	"ListUploadParts": {action: policy.ReadUpload, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
+		return "GET", "/uploads/" + r.beginParts(owner, 1).upload + "/parts", ""
+	}},
+	"IssueUploadPartURL": {action: policy.PutContent, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
+		return "POST", "/uploads/" + r.beginParts(owner, 1).upload + "/parts/1/url", ""
+	}},
+	"RegisterUploadPart": {action: policy.PutContent, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
+		s := r.beginParts(owner, 1)
+		return "PUT", "/uploads/" + s.upload + "/parts/1", registration(r.putPart(owner, s, 1, []byte("x")))
+	}},
 	"FinalizeUpload": {action: policy.FinalizeUpload, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
 		return "POST", "/uploads/" + r.received(owner, "x").upload + "/finalize", ""
 	}},

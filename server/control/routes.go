@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strconv"
 	"strings"
 
 	"sallyport/sigv4"
@@ -9,7 +10,7 @@ import (
 // route is one call of the API.
 type route struct {
 	method  string
-	pattern string // "{id}" is the one parameter, a whole segment
+	pattern string // "{id}" and "{n}" are parameters, each a whole segment
 	op      string // its name in logs, metrics, access records and the OpenAPI document
 	handle  func(*call) error
 
@@ -37,6 +38,9 @@ var routes = []route{
 	{method: "DELETE", pattern: "/uploads/{id}", op: "AbortUpload", handle: abortUpload},
 	{method: "POST", pattern: "/uploads/{id}/url", op: "ReissueUploadURL", handle: reissueUpload, body: optionalJSON, issues: true},
 	{method: "PUT", pattern: "/uploads/{id}/content", op: "PutUploadContent", handle: putContent, body: contentBody},
+	{method: "GET", pattern: "/uploads/{id}/parts", op: "ListUploadParts", handle: listParts, query: pages},
+	{method: "PUT", pattern: "/uploads/{id}/parts/{n}", op: "RegisterUploadPart", handle: registerPart, body: jsonBody},
+	{method: "POST", pattern: "/uploads/{id}/parts/{n}/url", op: "IssueUploadPartURL", handle: issuePartURL, body: optionalJSON, issues: true},
 	{method: "POST", pattern: "/uploads/{id}/finalize", op: "FinalizeUpload", handle: finalizeUpload, body: optionalJSON},
 
 	{method: "GET", pattern: "/objects", op: "ListObjects", handle: listObjects, query: []string{"profile", "state", "limit", "cursor"}},
@@ -77,9 +81,15 @@ var routes = []route{
 // pages are the parameters of a list.
 var pages = []string{"limit", "cursor"}
 
-// find returns the route of a raw path and its {id}, or else the methods the
+// params are what a path says in a route's pattern.
+type params struct {
+	id string
+	n  int // 0 for what is no number
+}
+
+// find returns the route of a raw path and its parameters, or else the methods the
 // path has.
-func find(method, path string) (r *route, id string, allowed []string) {
+func find(method, path string) (r *route, p params, allowed []string) {
 	for i := range routes {
 		candidate := &routes[i]
 		got, ok := candidate.match(path)
@@ -94,7 +104,7 @@ func find(method, path string) (r *route, id string, allowed []string) {
 			allowed = append(allowed, "HEAD")
 		}
 	}
-	return nil, "", allowed
+	return nil, params{}, allowed
 }
 
 // answers tells whether the route is that of the method. A HEAD is a GET without
@@ -104,28 +114,63 @@ func (r *route) answers(method string) bool {
 }
 
 // match compares a raw path with the pattern. Only the id may be escaped: names
-// hold characters that some clients escape.
-func (r *route) match(path string) (id string, ok bool) {
+// hold characters that some clients escape. A number that is none is the handler's
+// to refuse, once it knows that the caller may learn of the thing.
+func (r *route) match(path string) (p params, ok bool) {
 	before, after, param := strings.Cut(r.pattern, "{id}")
 	if !param {
-		return "", r.pattern == path
+		return p, r.pattern == path
 	}
 	rest, ok := strings.CutPrefix(path, before)
 	if !ok {
-		return "", false
+		return p, false
+	}
+	id, tail, _ := strings.Cut(rest, "/")
+	if len(tail) < len(rest)-len(id) {
+		tail = "/" + tail
+	}
+	if p.n, ok = matchTail(after, tail); !ok {
+		return p, false
+	}
+	p.id, ok = unescapeID(id)
+	return p, ok
+}
+
+// matchTail compares what stands behind an id, where "{n}" is a number.
+func matchTail(pattern, tail string) (n int, ok bool) {
+	before, after, param := strings.Cut(pattern, "{n}")
+	if !param {
+		return 0, pattern == tail
+	}
+	rest, ok := strings.CutPrefix(tail, before)
+	if !ok {
+		return 0, false
 	}
 	rest, ok = strings.CutSuffix(rest, after)
-	if !ok || len(rest) > 3*maxID {
+	if !ok || rest == "" || strings.Contains(rest, "/") {
+		return 0, false
+	}
+	// Only the one way to write it: "+1" and "01" are not part 1.
+	n, err := strconv.Atoi(rest)
+	if err != nil || strconv.Itoa(n) != rest {
+		n = 0
+	}
+	return n, true
+}
+
+// unescapeID reads an id or a name.
+func unescapeID(raw string) (string, bool) {
+	if len(raw) > 3*maxID {
 		return "", false
 	}
-	if strings.Contains(rest, "%") {
-		plain, err := sigv4.DecodePath(nil, []byte(rest))
+	if strings.Contains(raw, "%") {
+		plain, err := sigv4.DecodePath(nil, []byte(raw))
 		if err != nil {
 			return "", false
 		}
-		rest = string(plain)
+		raw = string(plain)
 	}
-	return rest, isID(rest)
+	return raw, isID(raw)
 }
 
 // maxID is the longest id or name, in bytes.

@@ -95,7 +95,8 @@ func (s *spec) operation(path string) string {
 		}
 		same := true
 		for i := range want {
-			same = same && (want[i] == got[i] || want[i] == "{id}" && got[i] != "")
+			param := want[i] == "{id}" || want[i] == "{n}"
+			same = same && (want[i] == got[i] || param && got[i] != "")
 		}
 		if same {
 			return pattern

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +48,16 @@ type putURL struct {
 	SessionExpiresAt string               `json:"session_expires_at"`
 }
 
+// inParts is a session whose bytes come in parts, each to a URL of its own.
+type inParts struct {
+	UploadID         registry.UploadID    `json:"upload_id"`
+	ObjectID         registry.ObjectID    `json:"object_id"`
+	State            registry.UploadState `json:"state"`
+	PartSize         int64                `json:"part_size"`
+	PartCount        int                  `json:"part_count"`
+	SessionExpiresAt string               `json:"session_expires_at"`
+}
+
 // uploadRow is a session as its owner sees it.
 type uploadRow struct {
 	UploadID         registry.UploadID      `json:"upload_id"`
@@ -60,6 +71,8 @@ type uploadRow struct {
 	Profile          registry.BucketName    `json:"profile"`
 	Principal        registry.PrincipalName `json:"principal"`
 	URLID            registry.GrantID       `json:"url_id,omitempty"`
+	PartSize         int64                  `json:"part_size,omitempty"`
+	PartCount        int                    `json:"part_count,omitempty"`
 	CreatedAt        string                 `json:"created_at"`
 	URLExpiresAt     string                 `json:"url_expires_at,omitempty"` // of one session only, not in lists
 	SessionExpiresAt string                 `json:"session_expires_at"`
@@ -69,10 +82,14 @@ func (k *call) uploadRow(u registry.Upload) uploadRow {
 	row := uploadRow{
 		UploadID: u.ID, ObjectID: u.Object, State: k.cfg.Ledger.StateNow(&u), Filename: u.Filename,
 		ContentType: u.ContentType, Size: u.Size, Profile: u.Bucket, Principal: u.Principal, URLID: u.Grant,
+		PartSize: u.PartSize, PartCount: u.PartCount(), Received: u.Received,
 		CreatedAt: stamp(u.CreatedAt), SessionExpiresAt: stamp(u.ExpiresAt),
 	}
 	if u.Stored != nil {
-		row.Received, row.SHA256 = u.Stored.Size, &u.Stored.SHA256
+		row.Received = u.Stored.Size
+		if u.Stored.SHA256 != "" { // in parts, it is known once the object is inspected
+			row.SHA256 = &u.Stored.SHA256
+		}
 	}
 	return row
 }
@@ -82,11 +99,8 @@ func createUpload(k *call) error {
 	if err := k.decode(&in); err != nil {
 		return err
 	}
-	switch {
-	case in.Size == nil:
+	if in.Size == nil {
 		return fmt.Errorf("%w: size is required", errInvalid)
-	case in.Multipart:
-		return fmt.Errorf("%w: multipart sessions are not offered; leave the field out", errInvalid)
 	}
 	sum, err := digest(in.SHA256)
 	if err != nil {
@@ -98,13 +112,19 @@ func createUpload(k *call) error {
 	}
 	begun, err := k.cfg.Pipeline.Begin(k.context(), k.actor, pipeline.BeginRequest{
 		Filename: in.Filename, ContentType: in.ContentType, Size: *in.Size, SHA256: sum,
-		Profile: registry.BucketName(in.Profile), Idempotency: idem,
+		Profile: registry.BucketName(in.Profile), InParts: in.Multipart, Idempotency: idem,
 	})
 	if err != nil {
 		return err
 	}
 	x := server.ExchangeOf(k.ctx)
 	x.Upload, x.Object, x.Grant = string(begun.Upload.ID), string(begun.Object.ID), string(begun.Grant.ID)
+	if u := begun.Upload; u.PartSize > 0 {
+		return k.json(fasthttp.StatusCreated, inParts{
+			UploadID: u.ID, ObjectID: u.Object, State: k.cfg.Ledger.StateNow(&u),
+			PartSize: u.PartSize, PartCount: u.PartCount(), SessionExpiresAt: stamp(u.ExpiresAt),
+		})
+	}
 	out, err := k.putURL(begun.Upload, begun.Grant)
 	if err != nil {
 		return err
@@ -181,10 +201,14 @@ func (k *call) sign(method, path string, g registry.Grant, headers []sigv4.Param
 	if err != nil {
 		return "", fmt.Errorf("sign url: %w", err)
 	}
+	query := []sigv4.Param{{Name: "X-Sp-Grant", Value: string(g.ID)}}
+	if g.Part > 0 {
+		query = append(query, sigv4.Param{Name: "partNumber", Value: strconv.Itoa(g.Part)})
+	}
 	life := max(time.Second, (g.ExpiresAt.Sub(at) + time.Second - 1).Truncate(time.Second))
 	url, err := sigv4.PresignURL(make([]byte, 0, 512), &sigv4.Presign{
 		Method: method, URL: k.cfg.S3URL, Path: path, Headers: headers,
-		Query: []sigv4.Param{{Name: "X-Sp-Grant", Value: string(g.ID)}}, Time: at, Expires: life,
+		Query: query, Time: at, Expires: life,
 	}, derived)
 	return string(url), err
 }
@@ -214,6 +238,9 @@ func getUpload(k *call) error {
 		return err
 	}
 	row := k.uploadRow(u)
+	if u.Grant == "" {
+		return k.json(fasthttp.StatusOK, row)
+	}
 	g, err := k.cfg.Ledger.Grant(k.context(), u.Tenant, u.Grant)
 	if err != nil {
 		return fmt.Errorf("grant of %s: %w", u.ID, err)

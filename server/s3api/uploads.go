@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -11,6 +12,20 @@ import (
 	"sallyport/registry"
 	"sallyport/registry/pipeline"
 )
+
+// urlPart returns the number of the part that an upload URL names, 0 if it names none.
+// It was signed as we wrote it: what is no number is no URL of ours.
+func (r *request) urlPart() int {
+	value, named := r.proof.Request.Param("partNumber")
+	if !named {
+		return 0
+	}
+	n, err := strconv.Atoi(string(value))
+	if err != nil || n < 1 {
+		return -1
+	}
+	return n
+}
 
 // admitUpload decides on a PUT on an upload URL whose signature holds: the grant,
 // its expiry, the session, whether it was used or is in use, the length, and at
@@ -20,7 +35,7 @@ func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
 	declared, err := r.declared(ctx)
 	declared.Malformed = err
 	ticket, err := a.pipeline.AdmitPut(background(), pipeline.PutRequest{
-		Tenant: r.proof.Tenant, Upload: registry.UploadID(r.id), Grant: r.grant(),
+		Tenant: r.proof.Tenant, Upload: registry.UploadID(r.id), Part: r.urlPart(), Grant: r.grant(),
 		RequestID: r.exchange.RequestID, Declared: declared,
 	})
 	if err != nil {
@@ -42,7 +57,7 @@ func (a *API) admitUpload(ctx *fasthttp.RequestCtx, r *request) error {
 	return nil
 }
 
-// putUpload receives the bytes of a session.
+// putUpload receives the bytes of a session, or of one of its parts.
 func (a *API) putUpload(c *fiber.Ctx, r *request) error {
 	body, err := a.body(c, r)
 	if err != nil {
