@@ -21,14 +21,8 @@ type FormRequest struct {
 	ContentMD5 string
 }
 
-// AdmitForm decides from what comes before the file whether it can be stored, in the
-// order of AdmitObject. It has changed nothing.
-func (p *Pipeline) AdmitForm(ctx context.Context, actor registry.Actor, req FormRequest) error {
-	_, err := p.admitForm(ctx, actor, &req)
-	return p.refuse("post_object", err)
-}
-
-// admitForm returns the most bytes that the file may have.
+// admitForm decides from what comes before the file whether it can be stored, in the
+// order of AdmitObject, and returns the most bytes that it may have.
 func (p *Pipeline) admitForm(ctx context.Context, actor registry.Actor, req *FormRequest) (most int64, err error) {
 	if req.Kept.ContentType == "" {
 		req.Kept.ContentType = policy.S3Default

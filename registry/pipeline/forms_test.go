@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,6 +36,17 @@ func TestPutForm(t *testing.T) {
 	if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
 		t.Errorf("left in the spool: %v, %v", left, err)
 	}
+}
+
+// counted counts the reads of a body.
+type counted struct {
+	io.Reader
+	reads int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	c.reads++
+	return c.Reader.Read(p)
 }
 
 func TestPutFormRefusals(t *testing.T) {
@@ -69,11 +81,12 @@ func TestPutFormRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			req := form("k")
 			c.change(&req)
-			if err := r.AdmitForm(t.Context(), admin, req); c.early != (err != nil) || c.early && !errors.Is(err, c.want) {
-				t.Errorf("admitted with %v, want %v early: %t", err, c.want, c.early)
-			}
-			if _, err := r.PutForm(t.Context(), admin, req, c.body); !errors.Is(err, c.want) {
+			source := &counted{Reader: c.body}
+			if _, err := r.PutForm(t.Context(), admin, req, bodyFrom(source)); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if early := source.reads == 0; early != c.early {
+				t.Errorf("refused before the body was read: %t, want %t", early, c.early)
 			}
 		})
 	}
