@@ -149,7 +149,7 @@ func (t *txn) mark(by Actor, b *Bucket, key, reason string) (Object, error) {
 	if err := t.enter(b, &o); err != nil {
 		return Object{}, err
 	}
-	if o.Noncurrent, err = t.place(by, &o); err != nil {
+	if o.Noncurrent, err = t.place(by, b, &o); err != nil {
 		return Object{}, err
 	}
 	ev := t.event(EventObjectMarked, by)
@@ -160,7 +160,7 @@ func (t *txn) mark(by Actor, b *Bucket, key, reason string) (Object, error) {
 // deleteNulls deletes the null version of a key for good, as far as it was accepted
 // before seq. ErrLocked before anything is written.
 func (t *txn) deleteNulls(by Actor, b *Bucket, key string, seq uint64, reason string, bypass Bypass) error {
-	nulls, err := t.nulls(by.Tenant, b.Name, key, seq)
+	nulls, err := t.nulls(by.Tenant, b, key, seq)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (t *txn) deleteOne(by Actor, o *Object, reason string, bypass Bypass) error
 // deleteNamed deletes one version for good. One that is not there is nothing to do.
 func (t *txn) deleteNamed(by Actor, b *Bucket, d *Deletion) (DeletionResult, error) {
 	r := DeletionResult{VersionID: d.Version}
-	o, err := t.named(by.Tenant, b.Name, d.Key, d.Version)
+	o, err := t.named(by.Tenant, b, d.Key, d.Version)
 	there := err == nil
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return r, err

@@ -71,10 +71,12 @@ func (t *txn) enter(b *Bucket, o *Object) error {
 
 // place makes room for o, which is about to be published, and tells whether it
 // will be noncurrent: something later is published already. An earlier one that
-// was current no longer is; if o is the null version, the earlier null version goes.
-func (t *txn) place(by Actor, o *Object) (noncurrent bool, err error) {
+// was current no longer is; if o is the null version, the earlier null version goes,
+// and where versioning never was on there is nothing else.
+func (t *txn) place(by Actor, b *Bucket, o *Object) (noncurrent bool, err error) {
 	if !o.Versioned {
-		if err := t.supersede(by, o, reasonSuperseded); err != nil {
+		err := t.supersede(by, b, o)
+		if err != nil || b.Versioning == VersioningOff {
 			return false, err
 		}
 	}
@@ -108,15 +110,15 @@ func (t *txn) restore(tenant TenantName, bucket BucketName, key string) error {
 
 // nulls returns what there is of the null version of a key, accepted before seq:
 // what is published, what waits, and what was rejected.
-func (t *txn) nulls(tenant TenantName, bucket BucketName, key string, seq uint64) (found []Object, err error) {
-	published, err := t.nullVersion(tenant, bucket, key)
+func (t *txn) nulls(tenant TenantName, b *Bucket, key string, seq uint64) (found []Object, err error) {
+	published, err := t.nullVersion(tenant, b, key)
 	if err != nil {
 		return nil, err
 	}
 	if published != nil && published.Seq < seq {
 		found = append(found, *published)
 	}
-	waiting, err := t.unpublished(tenant, bucket, key)
+	waiting, err := t.unpublished(tenant, b.Name, key)
 	if err != nil {
 		return nil, err
 	}
@@ -136,19 +138,21 @@ func (t *txn) nulls(tenant TenantName, bucket BucketName, key string, seq uint64
 }
 
 // nullVersion returns the published null version of a key, or nil.
-func (t *txn) nullVersion(tenant TenantName, bucket BucketName, key string) (*Object, error) {
-	e, err := t.visible(tenant, bucket, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
-	}
-	if err == nil {
+func (t *txn) nullVersion(tenant TenantName, b *Bucket, key string) (*Object, error) {
+	e, err := t.visible(tenant, b.Name, key)
+	switch {
+	case err == nil:
 		o, err := t.object(tenant, e.Object)
 		if err != nil || !o.Versioned {
 			return &o, err
 		}
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	case b.Versioning == VersioningOff:
+		return nil, nil
 	}
 	var id ObjectID
-	err = t.versionsOf(tenant, bucket, key, func(v versionEntry) error {
+	err = t.versionsOf(tenant, b.Name, key, func(v versionEntry) error {
 		if v.Versioned {
 			return nil
 		}
@@ -166,8 +170,8 @@ func (t *txn) nullVersion(tenant TenantName, bucket BucketName, key string) (*Ob
 // are published or wait are deleted, and the rejected ones before it can no longer
 // be released. What is later stays. One that is locked cannot go: it becomes a
 // version with an id of its own.
-func (t *txn) supersede(by Actor, o *Object, reason string) error {
-	nulls, err := t.nulls(o.Tenant, o.Bucket, o.Key, o.Seq)
+func (t *txn) supersede(by Actor, b *Bucket, o *Object) error {
+	nulls, err := t.nulls(o.Tenant, b, o.Key, o.Seq)
 	if err != nil {
 		return err
 	}
@@ -180,7 +184,7 @@ func (t *txn) supersede(by Actor, o *Object, reason string) error {
 			err = t.rewrite(null, func() { null.Versioned = true })
 		default:
 			ev := t.event(EventObjectDeleted, by)
-			ev.Reason = reason
+			ev.Reason = reasonSuperseded
 			err = t.end(null, ev)
 		}
 		if err != nil {

@@ -131,11 +131,15 @@ func (l *Ledger) Publish(ctx context.Context, tenant TenantName, id ObjectID) (O
 
 // publish makes the object visible in its place of the key's history.
 func (t *txn) publish(o *Object) error {
-	noncurrent, err := t.place(System(o.Tenant), o)
+	b, err := t.bucket(o.Tenant, o.Bucket)
 	if err != nil {
 		return err
 	}
-	if err := t.showBucket(o); err != nil {
+	noncurrent, err := t.place(System(o.Tenant), &b, o)
+	if err != nil {
+		return err
+	}
+	if err := t.showBucket(&b, o); err != nil {
 		return err
 	}
 	ev := t.event(EventObjectPublished, System(o.Tenant))
@@ -149,16 +153,12 @@ func (t *txn) publish(o *Object) error {
 }
 
 // showBucket lists the profile "default" as a bucket once it holds an object.
-func (t *txn) showBucket(o *Object) error {
-	if o.Bucket != DefaultBucket {
+func (t *txn) showBucket(b *Bucket, o *Object) error {
+	if b.Name != DefaultBucket || b.Listed {
 		return nil
 	}
-	b, err := t.bucket(o.Tenant, o.Bucket)
-	if err != nil || b.Listed {
-		return err
-	}
 	b.Listed = true
-	return t.putBucket(o.Tenant, &b)
+	return t.putBucket(o.Tenant, b)
 }
 
 // relocate names the blobs' new keys.

@@ -128,11 +128,11 @@ func (t *txn) release(by Actor, o *Object, ev *Event) error {
 	if _, err := next(objectRelease, o.place()); err != nil {
 		return err
 	}
-	noncurrent, err := t.place(by, o)
+	noncurrent, err := t.place(by, &b, o)
 	if err != nil {
 		return err
 	}
-	if err := t.showBucket(o); err != nil {
+	if err := t.showBucket(&b, o); err != nil {
 		return err
 	}
 	targets := o.Targets

@@ -55,10 +55,11 @@ func (l *Ledger) ListVersions(ctx context.Context, tenant TenantName, bucket Buc
 	var page VersionListing
 	err := l.view(ctx, func(t *txn) error {
 		page = VersionListing{}
-		if _, err := t.bucket(tenant, bucket); err != nil || q.Max == 0 {
+		b, err := t.bucket(tenant, bucket)
+		if err != nil || q.Max == 0 {
 			return err
 		}
-		w := versionLister{t: t, tenant: tenant, bucket: bucket, q: q, page: &page}
+		w := versionLister{t: t, tenant: tenant, bucket: &b, q: q, page: &page}
 		return w.walk()
 	})
 	if err != nil {
@@ -72,7 +73,7 @@ func (l *Ledger) ListVersions(ctx context.Context, tenant TenantName, bucket Buc
 type versionLister struct {
 	t      *txn
 	tenant TenantName
-	bucket BucketName
+	bucket *Bucket
 	q      VersionsQuery
 	page   *VersionListing
 
@@ -80,7 +81,7 @@ type versionLister struct {
 }
 
 func (w *versionLister) walk() error {
-	base := append(keyOf(w.tenant, string(w.bucket)), 0)
+	base := append(keyOf(w.tenant, string(w.bucket.Name)), 0)
 	w.current = newCursor(w.t, tNames, base, w.q.Prefix)
 	w.all = newCursor(w.t, tVersions, base, escaped(w.q.Prefix))
 	before, err := w.begin()
@@ -159,7 +160,7 @@ func (w *versionLister) seqOf(key, version string) (uint64, error) {
 		}
 		return null.Seq, nil
 	}
-	o, err := w.t.everNamed(w.tenant, w.bucket, key, version)
+	o, err := w.t.everNamed(w.tenant, w.bucket.Name, key, version)
 	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("%w: version id of another key", ErrInvalid)
 	}

@@ -105,10 +105,13 @@ func (l *Ledger) Version(ctx context.Context, tenant TenantName, bucket BucketNa
 }
 
 func (t *txn) version(tenant TenantName, bucket BucketName, key, version string) (o Object, err error) {
-	if version != "" {
-		o, err = t.named(tenant, bucket, key, version)
-	} else {
+	if version == "" {
 		o, err = t.newest(tenant, bucket, key)
+	} else {
+		var b Bucket
+		if b, err = t.bucket(tenant, bucket); err == nil {
+			o, err = t.named(tenant, &b, key, version)
+		}
 	}
 	switch {
 	case err != nil:
@@ -141,12 +144,12 @@ func (t *txn) newest(tenant TenantName, bucket BucketName, key string) (o Object
 
 // named returns a version by its id, in whatever state but deleted; of the null
 // version, the published one. ErrInvalid for what cannot be a version id.
-func (t *txn) named(tenant TenantName, bucket BucketName, key, version string) (Object, error) {
-	if !validKey(key) || !validBucketName(bucket) {
+func (t *txn) named(tenant TenantName, b *Bucket, key, version string) (Object, error) {
+	if !validKey(key) {
 		return Object{}, ErrNotFound
 	}
 	if version == NullVersion {
-		o, err := t.nullVersion(tenant, bucket, key)
+		o, err := t.nullVersion(tenant, b, key)
 		if err == nil && o == nil {
 			err = ErrNotFound
 		}
@@ -155,7 +158,7 @@ func (t *txn) named(tenant TenantName, bucket BucketName, key, version string) (
 		}
 		return *o, nil
 	}
-	o, err := t.everNamed(tenant, bucket, key, version)
+	o, err := t.everNamed(tenant, b.Name, key, version)
 	if err == nil && o.State == ObjectDeleted {
 		err = ErrNotFound
 	}

@@ -92,7 +92,7 @@ func (t *txn) accept(by Actor, b *Bucket, o *Object, ev *Event, v Verdict) (err 
 		return t.apply(objectIntake, o, ev, func() { o.Scan = &ScanTurn{Due: t.now} })
 	}
 	ev.Result, ev.Engines = v.Result, v.Engines
-	if o.Noncurrent, err = t.place(by, o); err != nil {
+	if o.Noncurrent, err = t.place(by, b, o); err != nil {
 		return err
 	}
 	return t.apply(objectPut, o, ev, func() { o.Verdict, o.PublishedAt = &v, t.now })
