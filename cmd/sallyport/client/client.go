@@ -54,6 +54,7 @@ func New(cfg Config) (*Client, error) {
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout:   10 * time.Second,
+			MaxIdleConnsPerHost:   64, // parts go side by side
 			ExpectContinueTimeout: 10 * time.Second,
 			ResponseHeaderTimeout: 5 * time.Minute, // a large PUT is made durable before its answer
 			DisableCompression:    true,            // bytes must arrive as they are stored

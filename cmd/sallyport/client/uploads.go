@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"net/http"
 	"time"
@@ -23,9 +21,10 @@ type NewUpload struct {
 	ContentType string `json:"content_type"`
 	Size        int64  `json:"size"`
 	Profile     string `json:"profile,omitempty"`
+	Multipart   bool   `json:"multipart,omitempty"`
 }
 
-// Upload is a session and the URL its bytes go to.
+// Upload is a session and the URL its bytes go to, unless they go in parts.
 type Upload struct {
 	UploadID  string            `json:"upload_id"`
 	ObjectID  string            `json:"object_id"`
@@ -35,6 +34,8 @@ type Upload struct {
 	URLID     string            `json:"url_id"`
 	Headers   map[string]string `json:"headers"`
 	ExpiresAt time.Time         `json:"url_expires_at"`
+	PartSize  int64             `json:"part_size"` // bytes of each part but the last; 0 for one PUT
+	PartCount int               `json:"part_count"`
 }
 
 // CreateUpload opens a session.
@@ -60,18 +61,16 @@ func (c *Client) FinalizeUpload(ctx context.Context, id, sum string) error {
 // Put sends size bytes of r to the session's URL and returns their hexadecimal
 // SHA-256. After a failure that may pass it starts again from the beginning with
 // a fresh URL. progress, if not nil, is told how many bytes of the attempt went.
-func (c *Client) Put(ctx context.Context, u Upload, r io.ReadSeeker, size int64, progress func(sent int64)) (string, error) {
+func (c *Client) Put(ctx context.Context, u Upload, r io.ReaderAt, size int64, progress func(sent int64)) (string, error) {
 	for attempt := 1; ; attempt++ {
-		body := &countingReader{r: r, sum: sha256.New(), left: size, progress: progress}
-		err := c.putOnce(ctx, u, body, size)
+		body := newOutgoing(r, 0, size, sha256.New(), progress)
+		_, err := c.putOnce(ctx, u.PutURL, u.Headers, body, size)
+		body.stop()
 		if err == nil {
 			return body.digest()
 		}
 		if attempt == putAttempts || !mayPass(ctx, err) {
 			return "", err
-		}
-		if _, seekErr := r.Seek(0, io.SeekStart); seekErr != nil {
-			return "", errors.Join(err, seekErr)
 		}
 		fresh, reissueErr := c.reissue(ctx, u.UploadID)
 		var refusal *Error
@@ -98,16 +97,18 @@ func mayPass(ctx context.Context, err error) bool {
 		refusal.Code == "OperationAborted" || refusal.Code == "RequestTimeout" || refusal.Code == "IncompleteBody"
 }
 
-func (c *Client) putOnce(ctx context.Context, u Upload, body io.Reader, size int64) error {
+// putOnce sends a body to a signed URL and returns the answer's header.
+func (c *Client) putOnce(ctx context.Context, url string, headers map[string]string, body *outgoing, size int64) (http.Header, error) {
+	var content io.Reader = body
 	if size == 0 {
-		body = http.NoBody
+		content = http.NoBody
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, u.PutURL, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, content)
 	if err != nil {
-		return errors.New("the server's upload URL does not parse")
+		return nil, errors.New("the server's upload URL does not parse")
 	}
 	req.ContentLength = size
-	for name, value := range u.Headers {
+	for name, value := range headers {
 		req.Header.Set(name, value)
 	}
 	if size > 0 {
@@ -115,50 +116,13 @@ func (c *Client) putOnce(ctx context.Context, u Upload, body io.Reader, size int
 	}
 	answer, err := c.do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return answer.Body.Close()
+	return answer.Header, answer.Body.Close()
 }
 
 func (c *Client) reissue(ctx context.Context, id string) (Upload, error) {
 	var u Upload
 	err := c.call(ctx, http.MethodPost, "/uploads/"+sigv4.EncodeComponent(id)+"/url", nil, struct{}{}, &u)
 	return u, err
-}
-
-// errSource marks a failure of the file being sent: trying again is pointless.
-var errSource = errors.New("the file changed or could not be read while it was sent")
-
-// countingReader hashes and counts exactly left bytes on their way out.
-type countingReader struct {
-	r        io.Reader
-	sum      hash.Hash
-	left     int64
-	sent     int64
-	progress func(int64)
-}
-
-func (b *countingReader) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, io.EOF
-	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
-	b.sum.Write(p[:n])
-	b.left -= int64(n)
-	b.sent += int64(n)
-	if b.progress != nil {
-		b.progress(b.sent)
-	}
-	if err != nil && b.left > 0 {
-		return n, errors.Join(errSource, err)
-	}
-	return n, err
-}
-
-// digest is the sum of all bytes; without all of them there is none.
-func (b *countingReader) digest() (string, error) {
-	if b.left > 0 {
-		return "", errSource
-	}
-	return hex.EncodeToString(b.sum.Sum(nil)), nil
 }
