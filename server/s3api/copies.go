@@ -29,24 +29,31 @@ func (a *API) admitCopy(_ *fasthttp.RequestCtx, r *request) error {
 	return err
 }
 
-// copyObject is CopyObject.
+// copyObject is CopyObject. It moves no bytes, but may have to read them: for a
+// checksum that the source does not have, or for what inspection has to see first.
 func (a *API) copyObject(c *fiber.Ctx, r *request) error {
 	req, err := a.copyRequest(r)
 	if err != nil {
 		return err
 	}
-	copied, err := a.pipeline.Copy(background(), r.actor(), req)
-	if err != nil {
-		return a.copyError(r, req.Source, err)
-	}
-	h, o := &c.Context().Response.Header, &copied.Object
-	if err := a.setWritten(h, r, o); err != nil {
-		return err
-	}
-	h.Del("ETag") // it stands in the document
-	if copied.SourceVersion != "" {
-		h.Set("x-amz-copy-source-version-id", copied.SourceVersion)
-	}
+	actor := r.actor()
+	return patiently(a, c, r, slow[pipeline.Copied]{
+		do: func() (pipeline.Copied, error) { return a.pipeline.Copy(background(), actor, req) },
+		header: func(copied pipeline.Copied) error {
+			h := &c.Context().Response.Header
+			if copied.SourceVersion != "" {
+				h.Set("x-amz-copy-source-version-id", copied.SourceVersion)
+			}
+			err := a.setWritten(h, r, &copied.Object)
+			h.Del("ETag") // it stands in the document
+			return err
+		},
+		body:    func(copied pipeline.Copied) *document { return copyResult(&copied.Object) },
+		explain: func(err error) error { return a.copyError(r, req.Source, err) },
+	})
+}
+
+func copyResult(o *registry.Object) *document {
 	d := newDocument("CopyObjectResult")
 	d.moment("LastModified", o.ModifiedAt)
 	d.text("ETag", quoted(o.ETag))
@@ -54,8 +61,7 @@ func (a *API) copyObject(c *fiber.Ctx, r *request) error {
 	if len(o.Checksums) > 0 {
 		d.text("ChecksumType", string(checksumType(o.ChecksumType)))
 	}
-	sendXML(c.Context(), d)
-	return nil
+	return d
 }
 
 // copyRequest reads the headers.
@@ -64,6 +70,9 @@ func (a *API) copyRequest(r *request) (pipeline.CopyRequest, error) {
 	var err error
 	if req.Source, err = r.copySource(); err != nil {
 		return req, err
+	}
+	if r.header(settingCopySource+"-range") != "" {
+		return req, refuse(codeNotImplemented, element{"Header", settingCopySource + "-range"}) // of UploadPartCopy
 	}
 	if req.ReplaceMetadata, err = r.directive("x-amz-metadata-directive", "Unknown metadata directive."); err != nil {
 		return req, err
@@ -106,6 +115,9 @@ func (r *request) copySource() (pipeline.Source, error) {
 	if message != "" {
 		return pipeline.Source{}, say(codeInvalidArgument, message,
 			element{"ArgumentName", settingCopySource}, element{"ArgumentValue", strings.ToValidUTF8(header, "\uFFFD")})
+	}
+	if name := settingCopySource + "-server-side-encryption-customer-algorithm"; r.header(name) != "" {
+		return pipeline.Source{}, say(codeNotImplemented, noEncryption, element{"Header", name})
 	}
 	s := pipeline.Source{Bucket: registry.BucketName(bucket), Key: key, Version: version}
 	s.IfMatch = unquoted(r.header(settingCopySource + "-if-match"))

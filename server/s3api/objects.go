@@ -87,6 +87,8 @@ func (r *request) storageClass() (string, error) {
 	return class, nil
 }
 
+const noEncryption = "Server-side encryption is not offered."
+
 // refuseEncryption refuses every kind of encryption at rest that a client can ask
 // for: there is none, and a client that asks must not believe that there is.
 func (r *request) refuseEncryption() error {
@@ -96,7 +98,7 @@ func (r *request) refuseEncryption() error {
 		case name == settingEncryption && value != "AES256" && value != "aws:kms" && value != "aws:kms:dsse":
 			return refuse(codeInvalidEncryption, element{"ArgumentName", name}, element{"ArgumentValue", value})
 		default:
-			return say(codeNotImplemented, "Server-side encryption is not offered.", element{"Header", name})
+			return say(codeNotImplemented, noEncryption, element{"Header", name})
 		}
 	}
 	return nil

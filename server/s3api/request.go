@@ -285,18 +285,21 @@ func (a *API) checkLifetime(r *request) error {
 	return err
 }
 
-// checkOwner holds x-amz-expected-bucket-owner against the tenant.
+// checkOwner holds x-amz-expected-bucket-owner, and a copy's for its source, against
+// the tenant: all buckets it can name are its own.
 func (a *API) checkOwner(r *request) error {
-	want := r.header("x-amz-expected-bucket-owner")
-	if want == "" {
-		return nil
-	}
-	owner, err := a.owner(r)
-	if err != nil {
-		return err
-	}
-	if want != owner.id {
-		return refuse(codeAccessDenied)
+	for _, name := range [...]string{"x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"} {
+		want := r.header(name)
+		if want == "" {
+			continue
+		}
+		owner, err := a.owner(r)
+		if err != nil {
+			return err
+		}
+		if want != owner.id {
+			return refuse(codeAccessDenied)
+		}
 	}
 	return nil
 }
