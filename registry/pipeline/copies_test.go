@@ -182,9 +182,11 @@ func TestIntakeOfTheDestinationDecidesOnACopy(t *testing.T) {
 	if _, err := r.putKey("photos", "k", text); err != nil {
 		t.Fatal(err)
 	}
+	woken := 0
+	r.OnQueued(func() { woken++ })
 	c, err := r.Copy(t.Context(), admin, copyTo(registry.DefaultBucket, "copy"))
-	if err != nil || c.Object.State != registry.ObjectQuarantined {
-		t.Fatalf("copy %+v, %v", c, err)
+	if err != nil || c.Object.State != registry.ObjectQuarantined || woken != 1 {
+		t.Fatalf("copy %+v, %v; worker woken %d times", c, err, woken)
 	}
 	r.scan()
 	if got, err := r.readKey(registry.DefaultBucket, "copy"); err != nil || !bytes.Equal(got, text) {
@@ -204,6 +206,37 @@ func TestIntakeOfTheDestinationDecidesOnACopy(t *testing.T) {
 	if c, err = required.Copy(t.Context(), admin, copyTo("photos", "copy")); err != nil || c.Object.State != registry.ObjectQuarantined {
 		t.Errorf("copy where a scanner is required: %+v, %v", c, err)
 	}
+}
+
+// A URL stands for one object: when a copy takes its key's place, it ends.
+func TestCopyCutsReadersByURLOfWhatItReplaces(t *testing.T) {
+	r := newRig(t)
+	r.bucket("photos")
+	if _, err := r.putKey("photos", "k", text); err != nil {
+		t.Fatal(err)
+	}
+	old, err := r.putKey("photos", "copy", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, _, err := r.IssueGet(t.Context(), admin, old.ID, registry.Attachment, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := r.FindGrant(t.Context(), pipeline.GetRequest{Tenant: admin.Tenant, Object: old.ID, Grant: g.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := make(chan struct{})
+	rd, err := f.Open(t.Context(), 0, -1, func() { close(cut) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rd.Close()
+	if _, err := r.Copy(t.Context(), admin, copyTo("photos", "copy")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "reader by url", cut)
 }
 
 func TestWithdrawingCutsReadersOfCopies(t *testing.T) {

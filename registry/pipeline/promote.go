@@ -30,14 +30,9 @@ func (p *Pipeline) promote(ctx context.Context, o registry.Object) error {
 }
 
 func (p *Pipeline) promoteNow(ctx context.Context, o registry.Object) error {
-	for i, e := range o.Extents {
-		if o.State == registry.ObjectDeleted {
-			break // nobody wants the bytes: Publish makes garbage of both keys
-		}
-		if i >= len(o.Targets) || o.Targets[i] == e.Blob {
-			continue
-		}
-		if err := p.move(ctx, e.Blob, o.Targets[i]); err != nil {
+	// Nobody wants the bytes of a deleted one: Publish makes garbage of both keys.
+	if o.State != registry.ObjectDeleted {
+		if err := p.moveAll(ctx, o); err != nil {
 			return p.promotionFailed(ctx, o, err)
 		}
 	}
@@ -48,6 +43,23 @@ func (p *Pipeline) promoteNow(ctx context.Context, o registry.Object) error {
 	}
 	p.m.promoted.WithLabelValues("ok").Inc()
 	return nil
+}
+
+// moveAll moves each blob that is not at its target, several at once: those of a
+// session in parts may be thousands.
+func (p *Pipeline) moveAll(ctx context.Context, o registry.Object) error {
+	if len(o.Targets) == 1 && o.Targets[0] != o.Extents[0].Blob {
+		return p.move(ctx, o.Extents[0].Blob, o.Targets[0])
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.cfg.Promoters)
+	for i, e := range o.Extents {
+		if i >= len(o.Targets) || o.Targets[i] == e.Blob {
+			continue
+		}
+		g.Go(func() error { return p.move(ctx, e.Blob, o.Targets[i]) })
+	}
+	return g.Wait()
 }
 
 // move moves one blob. If the object is deleted meanwhile, its keys become garbage

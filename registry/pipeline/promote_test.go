@@ -1,7 +1,9 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -89,4 +91,62 @@ func TestPromotionsBackOff(t *testing.T) {
 	if err := r.Delete(t.Context(), admin, id); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Each blob of a session in parts moves to a key of its own; what was moved before a
+// crash is not moved again, and nothing is scanned twice.
+func TestPromotionOfManyBlobs(t *testing.T) {
+	const size = 8<<20 + 5
+	content := bytes.Repeat([]byte("many blobs "), size/11+1)[:size]
+	for _, nth := range []int{1, 2} {
+		for _, when := range []blobtest.When{blobtest.Before, blobtest.Midway, blobtest.After} {
+			t.Run(fmt.Sprintf("move %d %s", nth, when), func(t *testing.T) {
+				r := newRig(t)
+				b := r.receivedInParts(content)
+				if _, err := r.Finalize(t.Context(), admin, b.Upload.ID, ""); err != nil {
+					t.Fatal(err)
+				}
+				r.blobs.Inject(blobtest.Fault{Op: blobtest.Move, When: when, Nth: nth})
+				if _, err := r.worker.Once(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				o := r.mustBe(b.Object.ID, registry.ObjectScanning)
+				if len(o.Extents) != 2 || len(o.Targets) != 2 || o.Targets[0] == o.Targets[1] {
+					t.Fatalf("%d extents move to %d targets", len(o.Extents), len(o.Targets))
+				}
+				r.crash()
+				if err := r.Recover(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				r.mustBe(b.Object.ID, registry.ObjectPublished)
+				if got, err := r.read(b.Object.ID); err != nil || !bytes.Equal(got, content) {
+					t.Errorf("read %d bytes, %v", len(got), err)
+				}
+				if n := r.events(registry.EventObjectScanning); n != 1 {
+					t.Errorf("scanned %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// receivedInParts returns a session in two parts whose bytes are there.
+func (r *rig) receivedInParts(content []byte) registry.Begun {
+	r.tb.Helper()
+	b := r.beginAs(admin, pipeline.BeginRequest{
+		Filename: "a.txt", ContentType: "text/plain", Size: int64(len(content)), InParts: true})
+	for number, rest := 1, content; len(rest) > 0; number++ {
+		n := min(int64(len(rest)), b.Upload.PartSize)
+		u, err := r.IssuePart(r.ctx(), admin, b.Upload.ID, number, 0)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		req := putRequest(b, int(n))
+		req.Grant, req.Part = u.Grant.ID, number
+		if _, err := r.putBody(r.ctx(), req, bodyOf(rest[:n])); err != nil {
+			r.tb.Fatal(err)
+		}
+		rest = rest[n:]
+	}
+	return b
 }

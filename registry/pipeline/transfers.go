@@ -16,7 +16,7 @@ type subject struct {
 	credential string
 	grant      registry.GrantID
 	upload     registry.UploadID
-	part       int // of upload
+	part       int                  // of upload
 	multipart  registry.MultipartID // a part of it is on its way in
 	object     registry.ObjectID
 	bucket     registry.BucketName
