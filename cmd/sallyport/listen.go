@@ -88,7 +88,7 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 func (f fronts) newS3() (*server.Listener, error) {
 	api := s3api.New(s3api.Config{
 		Pipeline: f.moves, Auth: f.authenticator(f.cfg.S3ExternalURL), Ledger: f.node.ledger,
-		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains,
+		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains, URL: f.s3URL,
 		CORSOrigins: f.cfg.S3CORSOrigins, ConsoleOrigins: []string{f.controlURL},
 		DebugSignatures: f.cfg.S3DebugSignatures, Log: f.log, Now: f.now,
 	})

@@ -90,7 +90,7 @@ func parseCompletion(b []byte) ([]registry.ListedPart, error) {
 			return nil, say(codeInvalidArgument, "Part number must be an integer between 1 and 10000, inclusive",
 				element{"ArgumentName", "PartNumber"}, element{"ArgumentValue", strconv.Itoa(*p.Number)})
 		}
-		parts[i] = registry.ListedPart{Number: *p.Number, ETag: unquoted(p.ETag), Checksums: p.checksums()}
+		parts[i] = registry.ListedPart{Number: *p.Number, ETag: strings.Trim(p.ETag, "\" \t\r\n"), Checksums: p.checksums()}
 	}
 	return parts, nil
 }
