@@ -86,7 +86,7 @@ func readACL(b []byte) (owner string, private bool, err error) {
 		"Grant":               "Grantee Permission",
 		"Grantee":             "ID DisplayName URI EmailAddress",
 	}, &d); err != nil {
-		return "", false, err
+		return "", false, refuse(codeMalformedACL)
 	}
 	if d.Owner == nil || strings.TrimSpace(d.Owner.ID) == "" {
 		return "", false, refuse(codeMalformedACL)
