@@ -41,3 +41,14 @@ func ParseCompletion(b []byte) ([]registry.ListedPart, error) { return parseComp
 
 // ParseCopyRange reads x-amz-copy-source-range.
 func ParseCopyRange(header string) (off, n int64, err error) { return parseCopyRange(header) }
+
+// ScanCompletion reads the same by the scanner and by encoding/xml; ok if the scanner
+// takes it.
+func ScanCompletion(b []byte) (scanned, decoded any, ok bool, err error) {
+	parts, ok := scanCompletion(b)
+	var doc completionDocument
+	if err := decodeXML(b, &doc); err != nil {
+		return parts, nil, ok, err
+	}
+	return parts, doc.Parts, ok, nil
+}

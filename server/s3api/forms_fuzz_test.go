@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"mime/multipart"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -171,6 +172,10 @@ func FuzzCompletion(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		scanned, decoded, ok, err := s3api.ScanCompletion(b)
+		if ok && (err != nil || !reflect.DeepEqual(scanned, decoded)) {
+			t.Fatalf("%q is read as %+v, by encoding/xml as %+v (%v)", b, scanned, decoded, err)
+		}
 		parts, err := s3api.ParseCompletion(b)
 		if err != nil {
 			if s3api.CodeOf(err) == "" {

@@ -11,7 +11,7 @@ import (
 	"sallyport/registry"
 )
 
-// operation is one of multipart uploads, as a call that would succeed but for what
+// multipartOperation is one of multipart uploads, as a call that would succeed but for what
 // the row changes.
 type operation struct {
 	name         string

@@ -73,24 +73,29 @@ type completedPart struct {
 // parseCompletion reads the list of parts. That they are in order is the ledger's to
 // check.
 func parseCompletion(b []byte) ([]registry.ListedPart, error) {
-	var doc completionDocument
-	if err := decodeXML(b, &doc); err != nil {
-		return nil, err
+	found, ok := scanCompletion(b)
+	if !ok {
+		var doc completionDocument
+		if err := decodeXML(b, &doc); err != nil {
+			return nil, err
+		}
+		found = doc.Parts
 	}
-	if len(doc.Parts) == 0 || len(doc.Parts) > registry.MaxParts {
+	if len(found) == 0 || len(found) > registry.MaxParts {
 		return nil, refuse(codeMalformedXML)
 	}
-	parts := make([]registry.ListedPart, len(doc.Parts))
-	for i := range doc.Parts {
-		p := &doc.Parts[i]
-		if p.Number == nil || p.ETag == "" {
+	parts := make([]registry.ListedPart, len(found))
+	for i := range found {
+		p := &found[i]
+		etag := strings.Trim(p.ETag, "\" \t\r\n")
+		if p.Number == nil || etag == "" {
 			return nil, refuse(codeMalformedXML)
 		}
 		if *p.Number < 1 || *p.Number > registry.MaxParts {
 			return nil, say(codeInvalidArgument, "Part number must be an integer between 1 and 10000, inclusive",
 				element{"ArgumentName", "PartNumber"}, element{"ArgumentValue", strconv.Itoa(*p.Number)})
 		}
-		parts[i] = registry.ListedPart{Number: *p.Number, ETag: strings.Trim(p.ETag, "\" \t\r\n"), Checksums: p.checksums()}
+		parts[i] = registry.ListedPart{Number: *p.Number, ETag: etag, Checksums: p.checksums()}
 	}
 	return parts, nil
 }
