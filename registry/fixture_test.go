@@ -240,10 +240,7 @@ func (h *house) tryPut(bucket registry.BucketName, key, content string, c regist
 	h.must(err)
 	n := registry.NewObject{
 		Intent: i, Bucket: bucket, Key: key, Kept: registry.Kept{ContentType: "text/plain"}, Detected: "text/plain",
-		Stored: stored(content), Conditions: c,
-	}
-	if bucket == direct {
-		n.Verdict = clean
+		Stored: stored(content), Conditions: c, Verdict: clean, // which counts in direct buckets only
 	}
 	o, err := h.PutObject(h.ctx(), h.amy, n)
 	if err != nil {

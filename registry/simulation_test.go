@@ -18,7 +18,8 @@ type world struct {
 	uploads  map[registry.UploadID]*modelUpload
 	order    []registry.UploadID
 	objects  map[registry.ObjectID]*modelObject
-	shown    map[string]registry.ObjectID // bucket/key → published
+	buckets  []*modelBucket
+	dropped  map[registry.BlobKey]bool // blobs that nothing refers to any more
 	claims   []registry.Claim
 	attempts []registry.Attempt
 	seq      uint64
@@ -35,6 +36,7 @@ type modelUpload struct {
 }
 
 type modelObject struct {
+	id     registry.ObjectID
 	state  registry.ObjectState
 	bucket registry.BucketName
 	key    string
@@ -44,6 +46,13 @@ type modelObject struct {
 	lapses int    // claims that nobody ended
 	moving bool
 	buried bool
+
+	versioned, marker bool
+	etag              string
+	tags              map[string]string
+	retention         *registry.Retention
+	hold              bool
+	blob              registry.BlobKey // once it is where it stays
 }
 
 // TestSimulation plays random steps against the model, restarts in between,
@@ -58,15 +67,18 @@ func TestSimulation(t *testing.T) {
 			w := &world{
 				house: newHouse(t), random: rand.New(rand.NewPCG(uint64(seed), 7)),
 				uploads: make(map[registry.UploadID]*modelUpload), objects: make(map[registry.ObjectID]*modelObject),
-				shown: make(map[string]registry.ObjectID),
+				dropped: make(map[registry.BlobKey]bool),
 			}
+			w.addBuckets()
 			moves := []func(){
 				w.create, w.create, w.beginPut, w.beginPut, w.endPut, w.endPut, w.finalize, w.finalize, w.abort,
 				w.claimOne, w.claimOne, w.settleOne, w.settleOne, w.publishOne, w.publishOne, w.review,
-				w.putKey, w.putKey, w.deleteKey, w.deleteOne, w.wait, w.restart,
+				w.putKey, w.putKey, w.putKey, w.deleteKey, w.deleteOne, w.wait, w.restart,
+				w.copyOne, w.copyOne, w.deleteVersion, w.deleteVersion, w.tag, w.retain, w.holdOne, w.configure, w.lookUp, w.lookUp,
 			}
 			for i := range steps {
 				moves[w.random.IntN(len(moves))]()
+				w.compareHistories()
 				if i%50 == 49 {
 					w.compare()
 				}
@@ -109,7 +121,7 @@ func (w *world) create() {
 	b := w.begin()
 	w.order = append(w.order, b.Upload.ID)
 	w.uploads[b.Upload.ID] = &modelUpload{state: registry.UploadCreated, object: b.Object.ID, expires: b.Upload.ExpiresAt}
-	w.objects[b.Object.ID] = &modelObject{state: registry.ObjectPending, bucket: files, key: string(b.Object.ID)}
+	w.objects[b.Object.ID] = &modelObject{id: b.Object.ID, state: registry.ObjectPending, bucket: files, key: string(b.Object.ID)}
 }
 
 func (w *world) holds(u *modelUpload) bool {
@@ -192,7 +204,8 @@ func (w *world) finalize() {
 		w.seq++
 		u.state = registry.UploadFinalized
 		o := w.objects[u.object]
-		o.state, o.seq = registry.ObjectQuarantined, w.seq
+		o.versioned = w.bucket(files).versioning == registry.VersioningEnabled
+		o.state, o.seq, o.etag = registry.ObjectQuarantined, w.seq, stored("hello").MD5
 	case u.state == registry.UploadUploaded, u.state == registry.UploadExpired:
 		w.agree("finalize", err, registry.ErrUploadExpired)
 	case u.state == registry.UploadAborted:
@@ -300,7 +313,7 @@ func (w *world) settleOne() {
 			o.moving = true // from staging
 			return
 		}
-		w.show(c.Object.ID, o)
+		w.show(o)
 	}
 }
 
@@ -325,32 +338,9 @@ func (w *world) publishOne() {
 	o := w.objects[id]
 	o.moving = false
 	if o.state == registry.ObjectScanning {
-		w.show(id, o)
+		w.show(o)
 	}
-}
-
-// show publishes in the model: everything accepted before for the key goes.
-func (w *world) show(id registry.ObjectID, o *modelObject) {
-	w.supersede(o.bucket, o.key, o.seq)
-	o.state = registry.ObjectPublished
-	w.shown[string(o.bucket)+"/"+o.key] = id
-}
-
-func (w *world) supersede(bucket registry.BucketName, key string, seq uint64) {
-	for _, o := range w.objects {
-		if o.bucket != bucket || o.key != key || o.seq >= seq || o.state == registry.ObjectPending {
-			continue
-		}
-		switch o.state {
-		case registry.ObjectRejected:
-			o.buried = true
-		case registry.ObjectPublished:
-			delete(w.shown, string(bucket)+"/"+key)
-			fallthrough
-		default:
-			o.state, o.held = registry.ObjectDeleted, false
-		}
-	}
+	w.learn(o)
 }
 
 func (w *world) review() {
@@ -359,15 +349,15 @@ func (w *world) review() {
 	if w.random.IntN(2) == 0 {
 		d = registry.RejectObject
 	}
-	_, _, err := w.Review(w.ctx(), w.amy, id, d, "test")
-	if o == nil {
+	_, shared, err := w.Review(w.ctx(), w.amy, id, d, "test")
+	if o == nil || o.marker {
 		w.agree("review", err, registry.ErrNotFound)
 		return
 	}
 	held := o.state == registry.ObjectQuarantined && o.held
 	switch {
 	case d == registry.Release && (held || o.state == registry.ObjectRejected):
-		if top, ok := w.shown[string(o.bucket)+"/"+o.key]; o.buried || ok && w.objects[top].seq > o.seq {
+		if o.buried {
 			w.agree("release", err, registry.ErrConflict)
 			return
 		}
@@ -376,60 +366,40 @@ func (w *world) review() {
 		row, err := w.Object(w.ctx(), acme, id)
 		w.must(err)
 		o.moving = len(row.Targets) > 0
-		w.show(id, o)
+		w.show(o)
 	case d == registry.RejectObject && (held || o.state == registry.ObjectPublished):
 		w.agree("reject", err, nil)
-		if o.state == registry.ObjectPublished {
-			delete(w.shown, string(o.bucket)+"/"+o.key)
-		}
 		o.state, o.held = registry.ObjectRejected, false
+		w.rejectSharing(o, shared)
 	default:
 		w.agree("review", err, registry.ErrConflict)
 	}
 }
 
-var someKeys = []string{"a", "b", "b/c"}
-
-func (w *world) putKey() {
-	bucket := []registry.BucketName{files, direct}[w.random.IntN(2)]
-	key := someKeys[w.random.IntN(len(someKeys))]
-	o := w.put(bucket, key, fmt.Sprint(w.seq))
-	w.seq++
-	m := &modelObject{state: registry.ObjectQuarantined, bucket: bucket, key: key, seq: w.seq}
-	w.objects[o.ID] = m
-	if bucket == direct {
-		w.show(o.ID, m)
-	}
-}
-
-func (w *world) deleteKey() {
-	bucket := []registry.BucketName{files, direct}[w.random.IntN(2)]
-	key := someKeys[w.random.IntN(len(someKeys))]
-	w.must(w.house.deleteKey(bucket, key))
-	w.seq++
-	w.supersede(bucket, key, w.seq)
-}
-
 func (w *world) deleteOne() {
 	id, o := w.anyObject()
 	err := w.DeleteObject(w.ctx(), w.amy, acme, id)
-	if o == nil {
+	switch {
+	case o == nil:
 		w.agree("delete", err, registry.ErrNotFound)
+		return
+	case o.state == registry.ObjectDeleted:
+		w.agree("delete", err, nil)
+		return
+	case o.marker:
+		w.agree("delete", err, registry.ErrNotFound)
+		return
+	case w.locked(o, false):
+		w.agree("delete", err, registry.ErrLocked)
 		return
 	}
 	w.agree("delete", err, nil)
-	switch o.state {
-	case registry.ObjectDeleted:
-		return
-	case registry.ObjectPending:
+	if o.state == registry.ObjectPending {
 		for _, u := range w.uploads {
 			if u.object == id {
 				u.state = registry.UploadAborted
 			}
 		}
-	}
-	if w.shown[string(o.bucket)+"/"+o.key] == id {
-		delete(w.shown, string(o.bucket)+"/"+o.key)
 	}
 	o.state, o.held = registry.ObjectDeleted, false
 }
@@ -458,6 +428,7 @@ func (w *world) restart() {
 		w.must(err)
 		w.dead = w.Epoch()
 	}
+	w.compareGarbage()
 	list, err := w.Garbage(w.ctx(), 0, 5)
 	w.must(err)
 	for _, g := range list {
@@ -476,28 +447,16 @@ func (w *world) compare() {
 	}
 	for id, o := range w.objects {
 		got, err := w.Object(w.ctx(), acme, id)
+		if o.marker {
+			w.want(err, registry.ErrNotFound)
+			continue
+		}
 		w.must(err)
-		if got.State != o.state || got.Held != o.held || got.Overtaken != o.buried || len(got.Targets) > 0 != o.moving {
-			w.Fatalf("object %s is %s (held %v, overtaken %v), the model says %+v", id, got.State, got.Held, got.Overtaken, *o)
+		if got.State != o.state || got.Held != o.held || got.Overtaken != o.buried || got.Versioned != o.versioned || len(got.Targets) > 0 != o.moving {
+			w.Fatalf("object %s is %s (held %v, overtaken %v, versioned %v), the model says %+v",
+				id, got.State, got.Held, got.Overtaken, got.Versioned, *o)
 		}
 	}
-	for _, bucket := range []registry.BucketName{files, direct} {
-		page, err := w.List(w.ctx(), acme, bucket, registry.ListQuery{Max: 1000})
-		w.must(err)
-		want := 0
-		for name := range w.shown {
-			if len(name) > len(bucket) && name[:len(bucket)+1] == string(bucket)+"/" {
-				want++
-			}
-		}
-		if len(page.Entries) != want {
-			w.Fatalf("%s lists %q, the model has %d", bucket, keysOf(page), want)
-		}
-		for _, e := range page.Entries {
-			if w.shown[string(bucket)+"/"+e.Key] != e.Object {
-				w.Fatalf("%s/%s shows %s", bucket, e.Key, e.Object)
-			}
-		}
-	}
+	w.compareGarbage()
 	w.must(w.Check(w.ctx()))
 }
