@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sallyport/registry"
+	"sallyport/sigv4"
 )
 
 // Target is what a request's host and path name.
@@ -95,4 +96,34 @@ func WriteLifecycle(rules []registry.LifecycleRule) []byte {
 		d.lifecycleRule(&rules[i])
 	}
 	return d.end()
+}
+
+// ParseCopySource reads x-amz-copy-source.
+var ParseCopySource = parseCopySource
+
+// ReadTaggingHeader reads x-amz-tagging.
+func ReadTaggingHeader(header string) (map[string]string, error) {
+	r := &request{}
+	r.proof.Request.Header = []sigv4.Field{{Name: []byte(settingTagging), Value: []byte(header)}}
+	return r.taggingHeader()
+}
+
+// ReadTagging reads a Tagging document.
+func ReadTagging(b []byte) (map[string]string, error) {
+	var t taggingDocument
+	if err := decodeShaped(b, taggingShape, &t); err != nil {
+		return nil, err
+	}
+	return t.tags()
+}
+
+// VersionsAfter reads the raw query of a list of versions.
+func VersionsAfter(query string) (registry.VersionsQuery, error) {
+	r := &request{}
+	r.proof.Request.Query = []byte(query)
+	q, err := r.versionsListing()
+	if err != nil {
+		return registry.VersionsQuery{}, err
+	}
+	return q.VersionsQuery, nil
 }
