@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -37,9 +38,25 @@ func (a *app) tenantCommand() *cobra.Command {
 		}),
 	}
 	limitFlag(ls, &limit)
-	return group("tenant", "Manage tenants (operators)", create, ls,
+	return group("tenant", "Manage tenants (operators)", create, ls, a.tenantLimitsCommand(),
 		a.simple("suspend NAME", "Stop everything a tenant does, at once", (*client.Client).SuspendTenant),
 		a.simple("resume NAME", "Let a suspended tenant go on", (*client.Client).ResumeTenant))
+}
+
+func (a *app) tenantLimitsCommand() *cobra.Command {
+	var presignMax time.Duration
+	limits := &cobra.Command{
+		Use: "limits NAME", Short: "Replace a tenant's limits", Args: cobra.ExactArgs(1),
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			t, err := c.SetTenantLimits(ctx, args[0], lifetime(presignMax))
+			if err != nil {
+				return err
+			}
+			return a.table(t, "TENANT\tPRESIGN MAX TTL", [][]string{{t.Tenant, cmp.Or(t.PresignMax, "the server's")}})
+		}),
+	}
+	limits.Flags().DurationVar(&presignMax, "presign-max-ttl", 0, "longest lifetime of URLs that S3 clients sign with its keys; 0 is the server's")
+	return limits
 }
 
 func (a *app) keyCommand() *cobra.Command {

@@ -34,7 +34,8 @@ type profileFlags struct {
 	intake, maxSize                                   string
 	types, origins                                    []string
 	sessionTTL, putURLTTL, getURLMinTTL, getURLMaxTTL time.Duration
-	inline                                            bool
+	presignMax                                        time.Duration
+	inline, singleUse                                 bool
 }
 
 func (a *app) profileSetCommand() *cobra.Command {
@@ -51,6 +52,8 @@ func (a *app) profileSetCommand() *cobra.Command {
 	flags.DurationVar(&f.getURLMinTTL, "get-url-min-ttl", 0, "shortest lifetime of a download URL")
 	flags.DurationVar(&f.getURLMaxTTL, "get-url-max-ttl", 0, "longest lifetime of a download URL")
 	flags.BoolVar(&f.inline, "allow-inline", false, "let presigned downloads be displayed rather than saved")
+	flags.BoolVar(&f.singleUse, "single-use", false, "let every URL that an S3 client signs for a PUT work once")
+	flags.DurationVar(&f.presignMax, "presign-max-ttl", 0, "longest lifetime of URLs that S3 clients sign; 0 is the tenant's")
 	flags.StringSliceVar(&f.origins, "cors-origin", nil, "origins whose pages may use the profile's URLs")
 	set.RunE = a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 		profile, err := c.Profile(ctx, args[0])
@@ -82,12 +85,14 @@ func (f *profileFlags) change(p *client.Profile, flags *pflag.FlagSet) error {
 	apply := map[string]func(){
 		"intake":          func() { p.Intake = f.intake },
 		"type":            func() { p.AllowedTypes = f.types },
-		"session-ttl":     func() { p.SessionTTL = f.sessionTTL.String() },
-		"put-url-ttl":     func() { p.PutURLTTL = f.putURLTTL.String() },
-		"get-url-min-ttl": func() { p.GetURLMinTTL = f.getURLMinTTL.String() },
-		"get-url-max-ttl": func() { p.GetURLMaxTTL = f.getURLMaxTTL.String() },
+		"session-ttl":     func() { p.SessionTTL = lifetime(f.sessionTTL) },
+		"put-url-ttl":     func() { p.PutURLTTL = lifetime(f.putURLTTL) },
+		"get-url-min-ttl": func() { p.GetURLMinTTL = lifetime(f.getURLMinTTL) },
+		"get-url-max-ttl": func() { p.GetURLMaxTTL = lifetime(f.getURLMaxTTL) },
 		"allow-inline":    func() { p.AllowInline = f.inline },
 		"cors-origin":     func() { p.CORSOrigins = f.origins },
+		"single-use":      func() { p.SingleUse = f.singleUse },
+		"presign-max-ttl": func() { p.PresignMax = lifetime(f.presignMax) },
 	}
 	for name, set := range apply {
 		if flags.Changed(name) {
@@ -95,6 +100,14 @@ func (f *profileFlags) change(p *client.Profile, flags *pflag.FlagSet) error {
 		}
 	}
 	return nil
+}
+
+// lifetime is d as the API takes it: 0 is to be left out.
+func lifetime(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }
 
 func (a *app) profileTable(v any, profiles ...client.Profile) error {

@@ -117,6 +117,7 @@ func naming(b things) []named {
 		named{"GetProfile", "GET", "/profiles/{id}", "", b.profile},
 		named{"ListObjects", "GET", "/objects?profile={id}", "", b.profile},
 		named{"CreateUpload", "POST", "/uploads", `{"filename":"a","content_type":"text/plain","size":1,"profile":"{id}"}`, b.profile},
+		named{"SetTenantLimits", "PUT", "/tenants/{id}/limits", "{}", b.tenant},
 		named{"SuspendTenant", "POST", "/tenants/{id}/suspend", "", b.tenant},
 		named{"CreateKey", "POST", "/keys", `{"tenant":"{id}","principal":"p","roles":["reader"]}`, b.tenant},
 	)

@@ -54,11 +54,14 @@ type tenantRow struct {
 	Tenant    registry.TenantName `json:"tenant"`
 	OwnerID   string              `json:"owner_id"`
 	Suspended bool                `json:"suspended,omitempty"`
-	CreatedAt string              `json:"created_at"`
+	// PresignMax bounds the URLs that SDKs sign with its keys; absent: the server's
+	// own bound does.
+	PresignMax duration `json:"presign_max_ttl,omitempty"`
+	CreatedAt  string   `json:"created_at"`
 }
 
 func tenantRowOf(t registry.Tenant) tenantRow {
-	return tenantRow{t.Name, t.OwnerID, t.Suspended, stamp(t.CreatedAt)}
+	return tenantRow{t.Name, t.OwnerID, t.Suspended, duration(t.PresignMaxTTL), stamp(t.CreatedAt)}
 }
 
 func createTenant(k *call) error {
@@ -90,6 +93,21 @@ func listTenants(k *call) error {
 		out.Tenants = append(out.Tenants, tenantRowOf(t))
 	}
 	return k.json(fasthttp.StatusOK, out)
+}
+
+// setTenantLimits replaces a tenant's limits. What is left out is the server's.
+func setTenantLimits(k *call) error {
+	var in struct {
+		PresignMax duration `json:"presign_max_ttl"`
+	}
+	if err := k.decode(&in); err != nil {
+		return err
+	}
+	t, err := k.cfg.Pipeline.SetPresignMax(k.context(), k.actor, registry.TenantName(k.id), time.Duration(in.PresignMax))
+	if err != nil {
+		return err
+	}
+	return k.json(fasthttp.StatusOK, tenantRowOf(t))
 }
 
 func suspendTenant(k *call) error {

@@ -83,7 +83,7 @@ func TestProfiles(t *testing.T) {
 	if got := r.do(r.root, "GET", "/profiles", "").want(200, ""); strings.Count(string(got.body), `"name":`) != 1 || !strings.Contains(string(got.body), `"name":"default","intake":"quarantine"`) {
 		t.Errorf("at first there are %s", got.body)
 	}
-	const policy = `{"allowed_types":["image/*"],"max_size":7,"session_ttl":"30m0s","put_url_ttl":"1m0s","get_url_min_ttl":"10s","get_url_max_ttl":"20s","cors_origins":["https://a.test"]}`
+	const policy = `{"allowed_types":["image/*"],"max_size":7,"session_ttl":"30m0s","put_url_ttl":"1m0s","get_url_min_ttl":"10s","get_url_max_ttl":"20s","cors_origins":["https://a.test"],"single_use":true,"presign_max_ttl":"5m0s"}`
 	put := r.do(r.root, "PUT", "/profiles/evidence", policy).want(200, "")
 	if got := r.do(r.root, "GET", "/profiles/evidence", "").want(200, ""); string(got.body) != string(put.body) {
 		t.Errorf("put %s, got %s", put.body, got.body)
@@ -93,10 +93,36 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s is not in %s", part, put.body)
 		}
 	}
+	r.do(r.root, "PUT", "/profiles/evidence", `{"presign_max_ttl":"2h"}`).want(400, "INVALID_TTL") // above the server's
 	r.do(r.root, "GET", "/profiles/nowhere", "").want(404, "NOT_FOUND")
 	a := r.do(r.root, "POST", "/uploads", `{"filename":"a.png","content_type":"image/png","size":7,"profile":"evidence"}`).want(201, "")
 	r.do(r.root, "GET", "/profiles/evidence", "").want(200, "")
 	if got := r.do(r.root, "GET", "/uploads/"+a.text("upload_id"), "").text("profile"); got != "evidence" {
 		t.Errorf("the session is under %q", got)
 	}
+}
+
+// TestTenantLimits bounds the URLs of a tenant, and takes the bound away again.
+func TestTenantLimits(t *testing.T) {
+	r := newRig(t)
+	r.do(r.root, "POST", "/tenants", `{"name":"acme"}`).want(201, "")
+	for _, test := range []struct{ body, want string }{
+		{`{"presign_max_ttl":"10m"}`, "10m0s"}, {`{"presign_max_ttl":"1h"}`, "1h0m0s"}, {`{}`, ""},
+	} {
+		var row struct {
+			PresignMax string `json:"presign_max_ttl"`
+		}
+		r.do(r.root, "PUT", "/tenants/acme/limits", test.body).want(200, "").into(&row)
+		got := row.PresignMax
+		if got != test.want {
+			t.Errorf("%s: %q", test.body, got)
+		}
+		list := r.do(r.root, "GET", "/tenants", "").want(200, "")
+		if told := strings.Contains(string(list.body), `"presign_max_ttl":"`+test.want+`"`); told != (test.want != "") {
+			t.Errorf("%s: listed as %s", test.body, list.body)
+		}
+	}
+	r.do(r.root, "PUT", "/tenants/acme/limits", `{"presign_max_ttl":"61m"}`).want(400, "INVALID_TTL") // above the server's
+	r.do(r.root, "PUT", "/tenants/acme/limits", `{"presign_max_ttl":"0s"}`).want(400, "INVALID_TTL")
+	r.do(r.root, "PUT", "/tenants/nowhere/limits", `{}`).want(404, "NOT_FOUND")
 }

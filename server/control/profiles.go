@@ -19,6 +19,8 @@ type profileBody struct {
 	GetURLMaxTTL duration        `json:"get_url_max_ttl"`
 	AllowInline  bool            `json:"allow_inline"`
 	CORSOrigins  []string        `json:"cors_origins"`
+	SingleUse    bool            `json:"single_use"`
+	PresignMax   duration        `json:"presign_max_ttl"`
 }
 
 type profileRow struct {
@@ -32,6 +34,8 @@ type profileRow struct {
 	GetURLMaxTTL duration            `json:"get_url_max_ttl,omitempty"`
 	AllowInline  bool                `json:"allow_inline"`
 	CORSOrigins  []string            `json:"cors_origins"`
+	SingleUse    bool                `json:"single_use"`
+	PresignMax   duration            `json:"presign_max_ttl,omitempty"`
 	CreatedAt    string              `json:"created_at"`
 }
 
@@ -40,7 +44,8 @@ func profileRowOf(b registry.Bucket) profileRow {
 		Name: b.Name, Intake: b.Intake, AllowedTypes: b.AllowedTypes, MaxSize: b.MaxSize,
 		SessionTTL: duration(b.SessionTTL), PutURLTTL: duration(b.PutURLTTL),
 		GetURLMinTTL: duration(b.GetURLMinTTL), GetURLMaxTTL: duration(b.GetURLMaxTTL),
-		AllowInline: b.AllowInline, CORSOrigins: b.CORSOrigins, CreatedAt: stamp(b.CreatedAt),
+		AllowInline: b.AllowInline, CORSOrigins: b.CORSOrigins,
+		SingleUse: b.SingleUse, PresignMax: duration(b.PresignMaxTTL), CreatedAt: stamp(b.CreatedAt),
 	}
 	if row.AllowedTypes == nil {
 		row.AllowedTypes = []string{}
@@ -87,6 +92,7 @@ func putProfile(k *call) error {
 		SessionTTL: time.Duration(in.SessionTTL), PutURLTTL: time.Duration(in.PutURLTTL),
 		GetURLMinTTL: time.Duration(in.GetURLMinTTL), GetURLMaxTTL: time.Duration(in.GetURLMaxTTL),
 		AllowInline: in.AllowInline, CORSOrigins: in.CORSOrigins,
+		SingleUse: in.SingleUse, PresignMaxTTL: time.Duration(in.PresignMax),
 	}); err != nil {
 		return err
 	}

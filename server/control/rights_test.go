@@ -71,7 +71,10 @@ var attempts = map[string]attempt{
 	"CreateTenant": {action: policy.ManageTenants, make: func(_ *rig, _ who, n int) (string, string, string) {
 		return "POST", "/tenants", fmt.Sprintf(`{"name":"new-%d"}`, n)
 	}},
-	"ListTenants":   {action: policy.ManageTenants, make: get("/tenants")},
+	"ListTenants": {action: policy.ManageTenants, make: get("/tenants")},
+	"SetTenantLimits": {action: policy.ManageTenants, make: func(*rig, who, int) (string, string, string) {
+		return "PUT", "/tenants/other/limits", "{}"
+	}},
 	"SuspendTenant": {action: policy.ManageTenants, make: post("/tenants/other/suspend")},
 	"ResumeTenant":  {action: policy.ManageTenants, make: post("/tenants/other/resume")},
 	"RevokePrincipal": {action: policy.ManageKeys, make: func(r *rig, _ who, n int) (string, string, string) {

@@ -54,6 +54,7 @@ var routes = []route{
 	{method: "GET", pattern: "/me", op: "Me", handle: me},
 	{method: "POST", pattern: "/tenants", op: "CreateTenant", handle: createTenant, body: jsonBody},
 	{method: "GET", pattern: "/tenants", op: "ListTenants", handle: listTenants, query: pages},
+	{method: "PUT", pattern: "/tenants/{id}/limits", op: "SetTenantLimits", handle: setTenantLimits, body: jsonBody},
 	{method: "POST", pattern: "/tenants/{id}/suspend", op: "SuspendTenant", handle: suspendTenant, body: optionalJSON},
 	{method: "POST", pattern: "/tenants/{id}/resume", op: "ResumeTenant", handle: resumeTenant, body: optionalJSON},
 	{method: "DELETE", pattern: "/principals/{id}", op: "RevokePrincipal", handle: revokePrincipal},

@@ -10,10 +10,12 @@ import (
 
 // Tenant is one isolation boundary.
 type Tenant struct {
-	Tenant    string    `json:"tenant"`
-	OwnerID   string    `json:"owner_id,omitempty"`
-	Suspended bool      `json:"suspended,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	Tenant    string `json:"tenant"`
+	OwnerID   string `json:"owner_id,omitempty"`
+	Suspended bool   `json:"suspended,omitempty"`
+	// PresignMax is a Go duration; "" is the server's bound.
+	PresignMax string    `json:"presign_max_ttl,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
 }
 
 // CreateTenant makes a tenant; operators only.
@@ -29,6 +31,17 @@ func (c *Client) CreateTenant(ctx context.Context, name string) (Tenant, error) 
 // Tenants lists up to limit tenants, 0 for all; operators only.
 func (c *Client) Tenants(ctx context.Context, limit int) ([]Tenant, error) {
 	return list[Tenant](ctx, c, "/tenants", "tenants", nil, limit)
+}
+
+// SetTenantLimits replaces a tenant's limits: the longest lifetime of URLs that S3
+// clients sign with its keys, a Go duration, "" being the server's; operators only.
+func (c *Client) SetTenantLimits(ctx context.Context, name, presignMax string) (Tenant, error) {
+	in := struct {
+		PresignMax string `json:"presign_max_ttl,omitempty"`
+	}{presignMax}
+	var t Tenant
+	err := c.call(ctx, http.MethodPut, "/tenants/"+sigv4.EncodeComponent(name)+"/limits", nil, in, &t)
+	return t, err
 }
 
 // SuspendTenant stops everything a tenant does, running transfers included.

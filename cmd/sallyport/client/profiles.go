@@ -20,6 +20,8 @@ type Profile struct {
 	GetURLMaxTTL string   `json:"get_url_max_ttl,omitempty"`
 	AllowInline  bool     `json:"allow_inline"`
 	CORSOrigins  []string `json:"cors_origins"`
+	SingleUse    bool     `json:"single_use"`
+	PresignMax   string   `json:"presign_max_ttl,omitempty"`
 	CreatedAt    string   `json:"created_at,omitempty"`
 }
 
