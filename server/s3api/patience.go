@@ -39,7 +39,8 @@ type slow[T any] struct {
 // A client that gives up does not end the operation, which may have taken effect.
 func patiently[T any](a *API, c *fiber.Ctx, r *request, s slow[T]) error {
 	done := make(chan outcome[T], 1)
-	go func() { done <- s.run(a, r.exchange.RequestID) }()
+	id := r.exchange.RequestID // here: r may be gone before the goroutine is
+	go func() { done <- s.run(a, id) }()
 	timer := time.NewTimer(a.patience)
 	defer timer.Stop()
 	select {
