@@ -164,6 +164,10 @@ func (l *Ledger) CreateTenant(ctx context.Context, by Actor, name TenantName) (T
 
 // Tenant returns one tenant, or ErrNotFound.
 func (l *Ledger) Tenant(ctx context.Context, name TenantName) (Tenant, error) {
+	writes := l.keys.writes.Load()
+	if row, ok := l.keys.tenants.get(name, writes); ok {
+		return row, nil
+	}
 	var row Tenant
 	err := l.view(ctx, func(t *txn) (err error) {
 		row, err = t.tenant(name)
@@ -172,6 +176,7 @@ func (l *Ledger) Tenant(ctx context.Context, name TenantName) (Tenant, error) {
 	if err != nil {
 		return Tenant{}, fmt.Errorf("tenant: %w", err)
 	}
+	l.keys.tenants.put(name, row, writes)
 	return row, nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"sallyport/registry/kv"
 )
 
-// keyring keeps the keys that requests were proved with lately: to look one up
-// takes four rows, and every request begins with it. What it holds counts until
+// keyring keeps the keys that requests were proved with lately, and their tenants: to
+// look a key up takes four rows, and every request begins with it. What it holds counts until
 // the next write to the tables it comes from, which is counted before the update
 // that made it returns: nothing that was revoked is found after the revocation.
 // This process is the ledger's only writer; were there others, their commits
@@ -17,11 +17,12 @@ type keyring struct {
 	writes  atomic.Uint64 // to the tables of keys
 	access  remembered[AccessKeyID, Credential]
 	signing remembered[string, urlKeyRow]
+	tenants remembered[TenantName, Tenant]
 }
 
 // ofKeys tells whether a keyring depends on a table.
 func ofKeys(table kv.Table) bool {
-	return table == tKeys || table == tURLKeys || table == tBlocked
+	return table == tTenants || table == tKeys || table == tURLKeys || table == tBlocked
 }
 
 // Put implements kv.Tx.

@@ -36,6 +36,8 @@ func TestKeysAreRememberedUntilOneIsWritten(t *testing.T) {
 		h.must(err)
 		_, err = h.URLKey(h.ctx(), u.ID)
 		h.must(err)
+		_, err = h.Tenant(h.ctx(), acme)
+		h.must(err)
 		return views.Load() - before
 	}
 	for i, step := range []struct {
@@ -43,13 +45,20 @@ func TestKeysAreRememberedUntilOneIsWritten(t *testing.T) {
 		first func()
 		want  int64
 	}{
-		{"at first", func() {}, 2},
+		{"at first", func() {}, 3},
 		{"again", func() {}, 0},
 		{"after a write of something else", func() {
 			h.must(h.CreateBucket(h.ctx(), h.amy, registry.Bucket{Name: "other", Intake: registry.IntakeDirect}))
 		}, 0},
-		{"after another key was made", func() { h.actor(acme, "bob") }, 2},
-		{"after a rotation", func() { h.must(h.RotateURLKey(h.ctx(), h.amy, acme, time.Minute)) }, 2},
+		{"after another key was made", func() { h.actor(acme, "bob") }, 3},
+		{"after a rotation", func() { h.must(h.RotateURLKey(h.ctx(), h.amy, acme, time.Minute)) }, 3},
+		{"after the tenant was changed", func() {
+			_, err := h.SetPresignMax(h.ctx(), h.amy, acme, time.Minute)
+			h.must(err)
+			if row, err := h.Tenant(h.ctx(), acme); err != nil || row.PresignMaxTTL != time.Minute {
+				t.Errorf("tenant %+v, %v: an old one was remembered", row, err)
+			}
+		}, 2},
 		{"in the end", func() {}, 0},
 	} {
 		step.first()

@@ -121,7 +121,7 @@ func newWorker(s *service, queue scanner.Queue, now func() time.Time) *scanner.W
 func (s *service) checks(worker *scanner.Worker) []server.Check {
 	return []server.Check{
 		{Name: "ledger", Importance: server.Essential, Probe: func(ctx context.Context) error {
-			_, err := s.node.ledger.Tenant(ctx, registry.DefaultTenant)
+			_, err := s.node.ledger.Bucket(ctx, registry.DefaultTenant, registry.DefaultBucket)
 			return err
 		}},
 		{Name: "backend", Importance: server.Essential, Probe: s.node.blobs.Check},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"sallyport/registry"
 	"sallyport/registry/blob/blobtest"
@@ -70,5 +71,30 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		rd.Close()
+	}
+}
+
+func BenchmarkPresignAllowed(b *testing.B) {
+	r := newRig(b)
+	r.bucket("bench")
+	for b.Loop() {
+		if err := r.PresignAllowed(b.Context(), admin.Tenant, "bench", time.Minute); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCopy(b *testing.B) {
+	r := newRig(b)
+	r.bucket("bench")
+	if _, err := r.putKey("bench", "k", make([]byte, 1<<20)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		_, err := r.Copy(b.Context(), admin, pipeline.CopyRequest{
+			Source: pipeline.Source{Bucket: "bench", Key: "k"}, Bucket: "bench", Key: "copy"})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }
