@@ -192,7 +192,7 @@ func (t *txn) deleteBucket(by Actor, tenant TenantName, name BucketName) error {
 // bucketEmpty is ErrBucketNotEmpty if anything is or may become visible in it.
 func (t *txn) bucketEmpty(tenant TenantName, name BucketName) error {
 	bucket := under(tenant, string(name))
-	for _, table := range []kv.Table{tNames, tVersions, tMultipartNames} {
+	for _, table := range []kv.Table{tNames, tVersions} {
 		if err := t.Scan(table, bucket, func(_, _ []byte) error { return ErrBucketNotEmpty }); err != nil {
 			return err
 		}

@@ -48,7 +48,11 @@ func fill(v reflect.Value, n *int) {
 	}
 }
 
-func packedRows() []packed { return []packed{new(Upload), new(Object), new(Grant), new(keyRow)} }
+func packedRows() []packed {
+	return []packed{
+		new(Upload), new(Object), new(Grant), new(keyRow), new(Bucket), new(Part), new(Multipart), new(partNotes),
+	}
+}
 
 func TestRowsKeepEveryField(t *testing.T) {
 	for i, row := range packedRows() {
@@ -117,11 +121,11 @@ func FuzzUnpack(f *testing.F) {
 		f.Add(uint8(i), pack(row))
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
-		row := packedRows()[int(kind)%4]
+		row := packedRows()[int(kind)%len(packedRows())]
 		if unpack("test", b, row) != nil {
 			return
 		}
-		again := packedRows()[int(kind)%4]
+		again := packedRows()[int(kind)%len(packedRows())]
 		if err := unpack("test", pack(row), again); err != nil || !reflect.DeepEqual(row, again) {
 			t.Errorf("%+v became %+v (%v)", row, again, err)
 		}

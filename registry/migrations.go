@@ -24,7 +24,8 @@ var migrations = []migration{
 	{2, "buckets are packed rows", packBuckets},
 }
 
-// packBuckets rewrites the rows of buckets, which were JSON.
+// packBuckets rewrites the rows of buckets, which were JSON. One that is packed
+// is left as it is.
 func packBuckets(tx kv.Tx) error {
 	t := txn{Tx: tx}
 	type row struct {
@@ -33,6 +34,9 @@ func packBuckets(tx kv.Tx) error {
 	}
 	var rows []row
 	err := tx.Scan(tBuckets, kv.Range{}, func(key, value []byte) error {
+		if len(value) == 0 || value[0] != '{' {
+			return nil
+		}
 		r := row{key: key}
 		if err := json.Unmarshal(value, &r.bucket); err != nil {
 			return fmt.Errorf("decode a row of %s: %w", tBuckets, err)

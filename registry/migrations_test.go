@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"sallyport/registry/kv"
 	"sallyport/registry/kv/boltkv"
@@ -62,5 +65,66 @@ func TestMigrate(t *testing.T) {
 	}
 	if err := migrate(t.Context(), store, list[:2]); !errors.Is(err, ErrSchema) {
 		t.Errorf("an older version opened a newer schema: %v", err)
+	}
+}
+
+// TestBucketsArePacked opens what schema 1 wrote.
+func TestBucketsArePacked(t *testing.T) {
+	store, err := boltkv.Open(filepath.Join(t.TempDir(), "db"), boltkv.Options{Tables: ledgerTables, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := migrate(t.Context(), store, migrations[:1]); err != nil {
+		t.Fatal(err)
+	}
+	want := Bucket{
+		Name: "photos", Intake: IntakeDirect, AllowedTypes: []string{"image/*"}, MaxSize: 7, PutURLTTL: time.Minute,
+		CORSOrigins: []string{"https://example.com"}, CreatedAt: fromMillis(1_800_000_000_123), Listed: true,
+	}
+	plain, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := keyOf(TenantName("acme"), "photos")
+	packed := Bucket{Name: "packed", Intake: IntakeDirect}
+	err = store.Update(t.Context(), func(tx kv.Tx) error {
+		t := txn{Tx: tx}
+		return errors.Join(t.Put(tBuckets, key, plain), t.putBucket("acme", &packed))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := migrate(t.Context(), store, migrations); err != nil {
+			t.Fatal(err)
+		}
+		err = store.View(t.Context(), func(tx kv.Tx) error {
+			for _, b := range []Bucket{want, packed} {
+				got, err := (&txn{Tx: tx}).bucket("acme", b.Name)
+				if err != nil || !reflect.DeepEqual(got, b) {
+					t.Errorf("got %+v (%v), want %+v", got, err, b)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDamagedBucketStopsTheMigration(t *testing.T) {
+	store, err := boltkv.Open(filepath.Join(t.TempDir(), "db"), boltkv.Options{Tables: ledgerTables, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	err = store.Update(t.Context(), func(tx kv.Tx) error { return tx.Put(tBuckets, []byte("acme\x00b"), []byte("{damaged")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), store, migrations); err == nil {
+		t.Error("a row that cannot be read was passed over")
 	}
 }
