@@ -270,10 +270,20 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("expire uploads: %w", err)
 	}
-	if len(due) == 0 {
-		return 0, nil
-	}
 	n := 0
+	for len(due) > 0 {
+		some := batchOf(due)
+		due = due[len(some):]
+		expired, err := l.expireAll(ctx, some)
+		n += expired
+		if err != nil {
+			return n, fmt.Errorf("expire uploads: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func (l *Ledger) expireAll(ctx context.Context, due []dueUpload) (n int, err error) {
 	err = l.update(ctx, func(t *txn) error {
 		n = 0
 		for _, d := range due {
@@ -288,14 +298,30 @@ func (l *Ledger) ExpireDue(ctx context.Context, limit int) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("expire uploads: %w", err)
+		return 0, err
 	}
 	return n, nil
+}
+
+// maxExpiryParts bounds how many parts one transaction of ExpireDue drops, unless a
+// single session has more.
+const maxExpiryParts = 10_000
+
+// batchOf returns as many sessions as one transaction may expire.
+func batchOf(due []dueUpload) []dueUpload {
+	parts := 0
+	for i, d := range due {
+		if parts += d.parts; parts > maxExpiryParts && i > 0 {
+			return due[:i]
+		}
+	}
+	return due
 }
 
 type dueUpload struct {
 	tenant TenantName
 	id     UploadID
+	parts  int // at most
 }
 
 // expiryDue finds sessions to expire.
@@ -309,7 +335,7 @@ func (l *Ledger) expiryDue(ctx context.Context, limit int) (due []dueUpload, err
 				return err
 			}
 			if !t.busy(&u) {
-				due = append(due, dueUpload{tenant, UploadID(id)})
+				due = append(due, dueUpload{tenant, UploadID(id), u.PartCount()})
 			}
 			if len(due) >= limit {
 				return kv.Stop
