@@ -64,7 +64,8 @@ func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verd
 		return err
 	}
 	// If we die here, step 1 of the promotion is done: Recover goes on from it.
-	if v.Result == registry.VerdictClean {
+	// The ledger may know better than v: a digest that was told is another's.
+	if o.State == registry.ObjectScanning || o.State == registry.ObjectPublished {
 		p.tryPromote(ctx, o)
 	} else {
 		p.sweepSoon()
