@@ -263,9 +263,14 @@ type formFile struct {
 
 var _ pipeline.Body = (*formFile)(nil)
 
-// Read implements pipeline.Body.
-func (b *formFile) Read(p []byte) (int, error) {
-	n, err := b.file.Read(p)
+// Read implements pipeline.Body. It fills p: what looks for the boundary hands out
+// some kilobytes at a time.
+func (b *formFile) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = b.file.Read(p[n:])
+		n += m
+	}
 	if err != nil && err != io.EOF {
 		err = formError(err)
 	}

@@ -26,3 +26,28 @@ func BenchmarkParseCompletion(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPost sends a large file by a form, and by a PUT for comparison.
+func BenchmarkPost(b *testing.B) {
+	s := newStack(b)
+	s.bucket("photos")
+	p := anyKey("form")
+	p.file = string(filled(64<<20, 1))
+	kind, form := s.form(p)
+	b.Run("form", func(b *testing.B) {
+		b.SetBytes(int64(len(p.file)))
+		for b.Loop() {
+			if r := s.postBody("photos", kind, form); r.status != 204 {
+				b.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+	})
+	b.Run("put", func(b *testing.B) {
+		b.SetBytes(int64(len(p.file)))
+		for b.Loop() {
+			if r := s.do(call{method: "PUT", path: "/photos/put", body: p.file, payload: "UNSIGNED-PAYLOAD"}); r.status != 200 {
+				b.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+	})
+}
