@@ -188,16 +188,7 @@ func (r *request) declared(ctx *fasthttp.RequestCtx) (pipeline.Declared, error) 
 			return d, refuse(codeInvalidDigest)
 		}
 	}
-	for name, value := range r.amz() {
-		algorithm, ok := strings.CutPrefix(name, checksumPrefix)
-		if !ok || algorithm == "algorithm" || algorithm == "type" || algorithm == "mode" {
-			continue
-		}
-		if d.Checksums == nil {
-			d.Checksums = map[string]string{}
-		}
-		d.Checksums[algorithm] = value
-	}
+	d.Checksums = r.checksumHeaders()
 	d.Trailers = r.proof.Request.TrailerNames()
 	if len(d.Trailers) > 0 && !hasTrailer(claim.Payload) {
 		return d, say(codeInvalidRequest, "x-amz-trailer announces a trailer, and the payload is of a kind without one.")
