@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"slices"
 
 	"sallyport/registry"
 	"sallyport/sigv4"
@@ -126,4 +127,15 @@ func VersionsAfter(query string) (registry.VersionsQuery, error) {
 		return registry.VersionsQuery{}, err
 	}
 	return q.VersionsQuery, nil
+}
+
+// Operations lists the operations that there are, and those that are only answered.
+func Operations() (offered, absent []string) {
+	for _, t := range slices.Concat(objectRoutes, multipartRoutes, bucketRoutes, serviceRoutes, []route{formRoute}) {
+		offered = append(offered, t.op)
+	}
+	for _, t := range absentRoutes() {
+		absent = append(absent, t.op)
+	}
+	return offered, absent
 }

@@ -152,11 +152,7 @@ func decodeShaped(b []byte, s shape, into any) error {
 }
 
 func (s shape) check(b []byte) error {
-	type open struct {
-		allowed []string
-		seen    []string
-	}
-	var path []open
+	var path []opened
 	for d := xml.NewDecoder(bytes.NewReader(b)); ; {
 		t, err := d.Token()
 		if err == io.EOF {
@@ -165,26 +161,38 @@ func (s shape) check(b []byte) error {
 		if err != nil {
 			return refuse(codeMalformedXML)
 		}
+		ok := true
 		switch t := t.(type) {
 		case xml.StartElement:
-			name := t.Name.Local
 			if len(path) > 0 {
-				in := &path[len(path)-1]
-				switch {
-				case slices.Contains(in.allowed, name+"*"):
-				case !slices.Contains(in.allowed, name), slices.Contains(in.seen, name):
-					return refuse(codeMalformedXML)
-				}
-				in.seen = append(in.seen, name)
+				ok = path[len(path)-1].takes(t.Name.Local)
 			}
-			path = append(path, open{allowed: strings.Fields(s[name])})
+			path = append(path, opened{allowed: strings.Fields(s[t.Name.Local])})
 		case xml.EndElement:
 			path = path[:len(path)-1]
-		case xml.CharData:
-			// Text stands in elements without others.
-			if len(path) > 0 && len(path[len(path)-1].allowed) > 0 && len(bytes.TrimSpace(t)) > 0 {
-				return refuse(codeMalformedXML)
-			}
+		case xml.CharData: // has its place in elements without others
+			ok = len(path) == 0 || len(path[len(path)-1].allowed) == 0 || len(bytes.TrimSpace(t)) == 0
+		}
+		if !ok {
+			return refuse(codeMalformedXML)
 		}
 	}
+}
+
+// opened is an element whose end is still to come.
+type opened struct {
+	allowed []string
+	seen    []string // of what may stand there once
+}
+
+// takes tells whether another element may stand in this one.
+func (o *opened) takes(name string) bool {
+	if slices.Contains(o.allowed, name+"*") {
+		return true
+	}
+	if !slices.Contains(o.allowed, name) || slices.Contains(o.seen, name) {
+		return false
+	}
+	o.seen = append(o.seen, name)
+	return true
 }
