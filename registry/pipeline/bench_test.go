@@ -98,3 +98,29 @@ func BenchmarkCopy(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkComplete completes an upload of 1,000 parts.
+func BenchmarkComplete(b *testing.B) {
+	r := newRig(b)
+	r.bucket("bench")
+	if _, err := r.putKey("bench", "k", full); err != nil {
+		b.Fatal(err)
+	}
+	for range b.N {
+		b.StopTimer()
+		m := r.multipart("bench", "whole")
+		parts := make([]registry.Part, 1000)
+		for i := range parts {
+			var err error
+			parts[i], _, err = r.CopyPart(b.Context(), admin, pipeline.PartCopyRequest{
+				MultipartRef: refOf(m), Number: i + 1, Source: pipeline.Source{Bucket: "bench", Key: "k"}, Length: -1})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		if _, err := r.Complete(b.Context(), admin, completion(m, parts...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

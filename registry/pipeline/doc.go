@@ -13,6 +13,11 @@
 // and only then is the entry struck off. Recover, at start, is nothing but the
 // work that the tickers of Run do.
 //
+// Copies, copied parts and the completion of a multipart upload move no bytes: the
+// ledger lets one more object refer to what is there. They read only what they are
+// asked to tell of it: a checksum that is not recorded, or the head of an assembled
+// object, whose type is judged before the answer where its bucket publishes at once.
+//
 // Promotion is three steps, each of which can be repeated: the scan settles and
 // records where each blob is to go, each blob is moved, the object is published
 // under its new keys.
