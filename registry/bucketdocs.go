@@ -67,9 +67,23 @@ func (l *Ledger) SetCORS(ctx context.Context, by Actor, bucket BucketName, rules
 	return configure(ctx, l, by, bucket, docCORS, rules, len(rules))
 }
 
-// Lifecycle returns a bucket's lifecycle rules. ErrNotConfigured, ErrNotFound.
+// Lifecycle returns a bucket's lifecycle rules, which are shared. ErrNotConfigured,
+// ErrNotFound.
 func (l *Ledger) Lifecycle(ctx context.Context, tenant TenantName, bucket BucketName) ([]LifecycleRule, error) {
-	return document[[]LifecycleRule](ctx, l, tenant, bucket, docLifecycle)
+	id, writes := bucketID{tenant, bucket}, l.buckets.writes.Load()
+	rules, known := l.buckets.lifecycles.get(id, writes)
+	if !known {
+		var err error
+		rules, err = document[[]LifecycleRule](ctx, l, tenant, bucket, docLifecycle)
+		if err != nil && !errors.Is(err, ErrNotConfigured) {
+			return nil, err
+		}
+		l.buckets.lifecycles.put(id, rules, writes)
+	}
+	if rules == nil {
+		return nil, fmt.Errorf("bucket %s: %w", docLifecycle, ErrNotConfigured)
+	}
+	return rules, nil
 }
 
 // SetLifecycle replaces a bucket's lifecycle rules; none removes them. A rule

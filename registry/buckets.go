@@ -87,9 +87,14 @@ func (t *txn) bucketEvent(what EventType, by Actor, name BucketName) error {
 	return err
 }
 
-// Bucket returns one bucket of the tenant, or ErrNotFound.
+// Bucket returns one bucket of the tenant, or ErrNotFound. What its fields point to is
+// shared.
 func (l *Ledger) Bucket(ctx context.Context, tenant TenantName, name BucketName) (Bucket, error) {
-	var row Bucket
+	id, writes := bucketID{tenant, name}, l.buckets.writes.Load()
+	row, known := l.buckets.rows.get(id, writes)
+	if known {
+		return row, nil
+	}
 	err := l.view(ctx, func(t *txn) (err error) {
 		row, err = t.bucket(tenant, name)
 		return err
@@ -97,6 +102,7 @@ func (l *Ledger) Bucket(ctx context.Context, tenant TenantName, name BucketName)
 	if err != nil {
 		return Bucket{}, fmt.Errorf("bucket: %w", err)
 	}
+	l.buckets.rows.put(id, row, writes)
 	return row, nil
 }
 

@@ -27,13 +27,13 @@ func ofKeys(table kv.Table) bool {
 
 // Put implements kv.Tx.
 func (t *txn) Put(table kv.Table, key, value []byte) error {
-	t.wroteKeys = t.wroteKeys || ofKeys(table)
+	t.wroteKeys, t.wroteBuckets = t.wroteKeys || ofKeys(table), t.wroteBuckets || ofBuckets(table)
 	return t.Tx.Put(table, key, value)
 }
 
 // Delete implements kv.Tx.
 func (t *txn) Delete(table kv.Table, key []byte) error {
-	t.wroteKeys = t.wroteKeys || ofKeys(table)
+	t.wroteKeys, t.wroteBuckets = t.wroteKeys || ofKeys(table), t.wroteBuckets || ofBuckets(table)
 	return t.Tx.Delete(table, key)
 }
 

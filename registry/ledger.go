@@ -65,6 +65,7 @@ type Ledger struct {
 	epoch   uint64
 	intents *intentPool
 	keys    keyring
+	buckets bucketring
 	pruning pruning
 	metrics *metrics
 }
@@ -177,17 +178,20 @@ func (l *Ledger) Epoch() uint64 { return l.epoch }
 // ErrStorageFull; reads go on.
 func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	var steps []transition
-	wroteKeys := false
+	wroteKeys, wroteBuckets := false, false
 	err := l.store.Update(ctx, func(tx kv.Tx) error {
 		t := txn{Tx: tx, l: l, now: l.clock.tick()}
 		if err := fn(&t); err != nil {
 			return err
 		}
-		steps, wroteKeys = t.steps, t.wroteKeys
+		steps, wroteKeys, wroteBuckets = t.steps, t.wroteKeys, t.wroteBuckets
 		return t.setNumber(metaClock, millis(t.now))
 	})
 	if wroteKeys { // also after an error, which need not mean that nothing was kept
 		l.keys.writes.Add(1)
+	}
+	if wroteBuckets {
+		l.buckets.writes.Add(1)
 	}
 	switch {
 	case err == nil:

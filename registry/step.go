@@ -20,7 +20,8 @@ type txn struct {
 	now   time.Time    // of everything in it
 	steps []transition // taken, for the metrics
 
-	wroteKeys bool // see keyring
+	wroteKeys    bool // see keyring
+	wroteBuckets bool // see bucketring
 }
 
 // stateful is a row that lives in one of the two machines.
