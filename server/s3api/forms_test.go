@@ -12,6 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -505,4 +508,33 @@ func TestPostFraming(t *testing.T) {
 			t.Errorf("%d %v", r.status, r.header)
 		}
 	})
+}
+
+// TestPostCurl posts a form with curl, which waits for "100 Continue" before a file of
+// this size.
+func TestPostCurl(t *testing.T) {
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		if os.Getenv("SALLYPORT_TEST_REQUIRE") == "all" {
+			t.Fatal("no curl: install the package curl")
+		}
+		t.Skip("no curl: install the package curl")
+	}
+	s := newStack(t)
+	s.bucket("photos")
+	content := filled(3<<20, 5)
+	path := filepath.Join(t.TempDir(), "my photo.jpg")
+	s.must(os.WriteFile(path, content, 0o600))
+	p := posted{fields: []field{{"key", "from/${filename}"}}, policy: []any{[]string{"starts-with", "$key", "from/"}}}
+	args := []string{"-sS", "-o", "/dev/null", "-w", "%{http_code}"}
+	for _, f := range append(s.signature(posted{bucket: "photos", policy: p.policy}), p.fields...) {
+		args = append(args, "--form-string", f.name+"="+f.value)
+	}
+	out, err := exec.CommandContext(t.Context(), curl, append(args, "-F", "file=@"+path, s.url+"/photos")...).CombinedOutput()
+	if err != nil || string(out) != "204" {
+		t.Fatalf("curl: %v %s", err, out)
+	}
+	if r := s.do(call{method: "GET", path: "/photos/from/my%20photo.jpg"}); !bytes.Equal(r.body, content) {
+		t.Errorf("get: %d, %d bytes", r.status, len(r.body))
+	}
 }
