@@ -42,8 +42,10 @@ func testAWSCLI(t *testing.T, a account) {
 	aws.sameTree("tree-back", tree)
 
 	aws.refuses("BucketNotEmpty", "s3api", "delete-bucket", "--bucket", "cli-home")
-	testAWSObjects(t, aws)
-	testAWSConfigurations(t, aws)
+	if a.ca == "" { // a run of aws takes a second: once is enough
+		testAWSObjects(t, aws)
+		testAWSConfigurations(t, aws)
+	}
 	testAWSPresign(t, aws)
 	for _, b := range []string{home, other} {
 		aws.run("s3", "rm", "--quiet", "--recursive", b)

@@ -196,7 +196,7 @@ func (c *Client) sign(req *http.Request, hash string) error {
 }
 
 func (c *Client) key(day time.Time) *sigv4.SigningKey {
-	return sigv4.DeriveKey(c.access, []byte(c.secret), day.Format("20060102"), region, "s3")
+	return sigv4.DeriveKey(c.access, []byte(c.secret), day.Format("20060102"), c.server.region(), "s3")
 }
 
 // presign signs a URL of the S3 port with the client's own key, as SDKs do.

@@ -114,7 +114,7 @@ func (c *minioGo) same(bucket, key string, want []byte, options minio.GetObjectO
 	if !bytes.Equal(got, want) {
 		c.Errorf("%s holds %d bytes, want %d, or others", key, len(got), len(want))
 	}
-	if len(want) < 100 {
+	if len(want) < 1000 {
 		return
 	}
 	piece, at := make([]byte, 50), int64(len(want)/2)

@@ -14,7 +14,7 @@ func testSDKJS(t *testing.T, a account) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := newTool(t, "node", "apt-get install nodejs, version 20 or later", "-e", "process.exit(parseInt(process.versions.node) < 20)")
+	node := newTool(t, "node", "apt-get install nodejs, version 20 or later", "-e", "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)")
 	node.env = append(a.variables(), "NODE_PATH="+nodeModules(t))
 	node.prints([]string{"done"}, script)
 }

@@ -55,6 +55,16 @@ type Server struct {
 	logs    string // of the children that ended
 }
 
+// region is what its clients sign for.
+func (s *Server) region() string {
+	for _, setting := range s.extra {
+		if other, ok := strings.CutPrefix(setting, "S3_REGION="); ok {
+			return other
+		}
+	}
+	return region
+}
+
 // ready is what /readyz says.
 func (s *Server) ready() int {
 	s.t.Helper()

@@ -24,14 +24,17 @@ const agent = CA
   ? new https.Agent({ ca: fs.readFileSync(CA), lookup, keepAlive: true })
   : new http.Agent({ lookup, keepAlive: true });
 
-const client = new s3.S3Client({
+const settings = {
   endpoint: ENDPOINT,
   region: REGION,
   forcePathStyle: VIRTUAL !== "true",
   credentials: { accessKeyId: ACCESS, secretAccessKey: SECRET },
   requestHandler: CA ? { httpsAgent: agent } : { httpAgent: agent },
   maxAttempts: 1,
-});
+};
+const client = new s3.S3Client(settings);
+// By default the SDK signs the checksum of no bytes into the URL of a PUT.
+const presigner = new s3.S3Client({ ...settings, requestChecksumCalculation: "WHEN_REQUIRED" });
 
 const call = (name, input) => client.send(new s3[name + "Command"]({ Bucket, ...input }));
 const noise = (seed, size) => {
@@ -111,7 +114,8 @@ async function uploads() {
   await refused("AbortError", stopped.done());
   await refused("NoSuchKey", read("stopped"));
   for (const left of (await call("ListMultipartUploads", {})).Uploads ?? []) {
-    await call("AbortMultipartUpload", { Key: left.Key, UploadId: left.UploadId });
+    // lib-storage may be about to do the same.
+    await call("AbortMultipartUpload", { Key: left.Key, UploadId: left.UploadId }).catch((e) => assert.equal(e.name, "NoSuchUpload"));
   }
   assert.equal((await call("ListMultipartUploads", {})).Uploads, undefined);
 
@@ -138,9 +142,14 @@ async function lists() {
 
 async function signedURLs() {
   const data = noise(3, 100_001);
-  const put = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key: "sent ü", ContentType: "image/x-door" }), { expiresIn: 300 });
-  const sent = await web("PUT", put, { "Content-Type": "image/x-door", "Content-Length": data.length }, data);
+  const put = async (by) => {
+    const url = await getSignedUrl(by, new s3.PutObjectCommand({ Bucket, Key: "sent ü", ContentType: "image/x-door" }), { expiresIn: 300 });
+    return web("PUT", url, { "Content-Type": "image/x-door", "Content-Length": data.length }, data);
+  };
+  const sent = await put(presigner);
   assert.equal(sent.status, 200, sent.body.toString());
+  const empty = await put(client);
+  assert.match(empty.body.toString(), /<Code>BadDigest<.*CRC32/);
   const get = await getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key: "sent ü" }), { expiresIn: 300 });
   const got = await web("GET", get);
   assert.equal(got.status, 200, got.body.toString());
