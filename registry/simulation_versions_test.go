@@ -50,13 +50,18 @@ func (w *world) bucket(name registry.BucketName) *modelBucket {
 func (w *world) configure() {
 	b := pick(w, w.buckets)
 	switch {
-	case b.becomes == "" || w.random.IntN(3) > 0:
+	case b.becomes == "":
 	case b.becomes == "locked":
+		if w.random.IntN(4) > 0 {
+			return // later: what is there by then is the null version
+		}
 		b.versioning, b.lock = registry.VersioningEnabled, &registry.BucketLock{}
 		w.must(w.SetVersioning(w.ctx(), w.amy, b.name, b.versioning))
 		w.must(w.SetBucketLock(w.ctx(), w.amy, b.name, *b.lock))
 	default:
-		b.versioning = pick(w, []registry.Versioning{registry.VersioningEnabled, registry.VersioningSuspended})
+		b.versioning = pick(w, []registry.Versioning{
+			registry.VersioningEnabled, registry.VersioningEnabled, registry.VersioningSuspended,
+		})
 		w.must(w.SetVersioning(w.ctx(), w.amy, b.name, b.versioning))
 	}
 }
@@ -215,7 +220,7 @@ func (w *world) conditions(bucket registry.BucketName, key string) (c registry.C
 }
 
 func (w *world) putKey() {
-	b, key := pick(w, w.buckets), pick(w, someKeys)
+	b, key := pick(w, w.buckets), pick(w, w.keys)
 	k := w.kept(b)
 	c, want := w.conditions(b.name, key)
 	if want == nil && b.lock == nil && (k.LegalHold || k.Retention != nil) {
@@ -254,7 +259,7 @@ func (w *world) enter(b *modelBucket, o registry.Object, k registry.Kept) {
 
 func (w *world) copyOne() {
 	id, source := w.anyObject()
-	b, key := pick(w, w.buckets), pick(w, someKeys)
+	b, key := pick(w, w.buckets), pick(w, w.keys)
 	k := w.kept(b)
 	c, want := w.conditions(b.name, key)
 	switch {
@@ -277,7 +282,7 @@ func (w *world) copyOne() {
 }
 
 func (w *world) deleteKey() {
-	b, key := pick(w, w.buckets), pick(w, someKeys)
+	b, key := pick(w, w.buckets), pick(w, w.keys)
 	r, err := w.deletion(b.name, registry.Deletion{Key: key})
 	if b.versioning == registry.VersioningOff {
 		w.agree("delete key", err, w.deleteNulls(b.name, key, false))
@@ -342,7 +347,7 @@ func (w *world) someVersion() (bucket registry.BucketName, key, version string) 
 	case 0:
 		version = "nonsense"
 	case 1:
-		key = pick(w, someKeys)
+		key = pick(w, w.keys)
 	case 2, 3:
 		version = "null"
 	case 4, 5:
