@@ -464,6 +464,14 @@ func TestCopiedParts(t *testing.T) {
 			t.Errorf("a part's blob stands as %d (%v)", s, err)
 		}
 	}
+	referred := make(map[registry.BlobKey]bool)
+	for blob, err := range h.BlobRefs(h.ctx()) {
+		h.must(err)
+		referred[blob] = true
+	}
+	if !referred[a] || !referred[b] {
+		t.Error("the blobs of parts are not among those that rows refer to")
+	}
 	o := u.complete()
 	if o.Size != 11*mib || len(o.Extents) != 3 {
 		t.Errorf("the object has %d bytes in %d extents", o.Size, len(o.Extents))
