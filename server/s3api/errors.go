@@ -198,6 +198,7 @@ var classes = []struct {
 	{registry.ErrPartTooSmall, codeEntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"},
 	{pipeline.ErrPartNumber, codeInvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"},
 	{pipeline.ErrChecksumAlgorithm, codeInvalidRequest, "The checksum is of another algorithm than the upload was created for."},
+	{registry.ErrInvalid, codeInvalidArgument, ""},
 	{registry.ErrExists, codeBucketAlreadyOwnedByYou, ""},
 	{registry.ErrPrecondition, codePreconditionFailed, ""},
 	{registry.ErrLocked, codeAccessDenied, "Access Denied because object protected by object lock."},

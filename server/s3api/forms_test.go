@@ -416,6 +416,7 @@ func TestPostRefusals(t *testing.T) {
 		{"no key", with(func(p *posted) { p.fields = nil }), 400, "InvalidArgument", "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields."},
 		{"empty key", anyKey(""), 400, "InvalidArgument", "greater than 0"},
 		{"long key", anyKey(strings.Repeat("k", 1025)), 400, "KeyTooLongError", ""},
+		{"long type", anyKey("k", field{"Content-Type", "text/" + strings.Repeat("x", 3000)}), 400, "InvalidArgument", ""},
 		{"key twice", with(func(p *posted) { p.fields = append(p.fields, field{"KEY", "l"}) }), 400, "InvalidArgument", "twice"},
 		{"too many fields", anyKey("k", field{"x-amz-meta-a", strings.Repeat("x", 21<<10)}), 400, "MaxPostPreDataLengthExceededError", ""},
 		{"endless field", anyKey("k", field{"x-amz-meta-a", strings.Repeat("x", 1<<20)}), 400, "MaxPostPreDataLengthExceededError", ""},

@@ -134,6 +134,7 @@ func TestMultipartErrors(t *testing.T) {
 		{"create: encryption", call{method: "POST", path: create, header: header("X-Amz-Server-Side-Encryption", "AES256")}, 501, "NotImplemented", ""},
 		{"create: lock in a bucket without", call{method: "POST", path: create, header: header("X-Amz-Object-Lock-Legal-Hold", "ON")}, 400, "InvalidRequest", ""},
 		{"create: type that the bucket refuses", call{method: "POST", path: "/images/k?uploads", header: header("Content-Type", "text/plain")}, 400, "InvalidRequest", "content type"},
+		{"create: long type", call{method: "POST", path: create, header: header("Content-Type", "text/"+strings.Repeat("x", 3000))}, 400, "InvalidArgument", ""},
 		{"create: other argument", call{method: "POST", path: create + "&versionId=x"}, 400, "InvalidArgument", "version-id"},
 		{"create: long key", call{method: "POST", path: "/photos/" + strings.Repeat("k", 1025) + "?uploads"}, 400, "KeyTooLongError", ""},
 		{"create: by GET", call{method: "GET", path: create}, 405, "MethodNotAllowed", ""},

@@ -20,7 +20,6 @@ const maxCompletion = 4 << 20
 
 // admitCompletion is CompleteMultipartUpload's look at the headers.
 func (a *API) admitCompletion(ctx *fasthttp.RequestCtx, r *request) error {
-	r.exchange.Upload = string(r.multipart().ID)
 	if err := r.admitSized(ctx, maxCompletion); err != nil {
 		return err
 	}
@@ -144,7 +143,10 @@ func (a *API) completeMultipart(c *fiber.Ctx, r *request) error {
 			h.Del("ETag") // it stands in the document
 			return nil
 		},
-		body:    func(o registry.Object) *document { return a.completed(r, &o) },
+		body: func(o registry.Object) *document {
+			r.exchange.Upload = string(completion.Multipart)
+			return a.completed(r, &o)
+		},
 		explain: func(err error) error { return a.completionError(r, err) },
 	})
 }

@@ -40,10 +40,10 @@ func (a *API) createMultipart(c *fiber.Ctx, r *request) error {
 	return nil
 }
 
-// multipart is the upload that the query names.
+// multipart is the upload that the query names. Its id is the client's until the
+// pipeline has found it: a record does not repeat it before.
 func (r *request) multipart() pipeline.MultipartRef {
-	id := r.param("uploadId")
-	return pipeline.MultipartRef{Bucket: r.bucket, Key: r.key, ID: registry.MultipartID(id)}
+	return pipeline.MultipartRef{Bucket: r.bucket, Key: r.key, ID: registry.MultipartID(r.param("uploadId"))}
 }
 
 // multipartError says whether the bucket is missing or the upload.
@@ -56,9 +56,11 @@ func multipartError(err error) error {
 
 // abortMultipart is AbortMultipartUpload.
 func (a *API) abortMultipart(c *fiber.Ctx, r *request) error {
-	if err := a.pipeline.AbortMultipart(background(), r.actor(), r.multipart()); err != nil {
+	ref := r.multipart()
+	if err := a.pipeline.AbortMultipart(background(), r.actor(), ref); err != nil {
 		return multipartError(err)
 	}
+	r.exchange.Upload = string(ref.ID)
 	c.Context().SetStatusCode(fasthttp.StatusNoContent)
 	return nil
 }

@@ -25,7 +25,6 @@ func (r *request) partNumber() int {
 // admitPart is UploadPart's look at the headers.
 func (a *API) admitPart(ctx *fasthttp.RequestCtx, r *request) error {
 	ref := r.multipart()
-	r.exchange.Upload = string(ref.ID)
 	declared, err := r.declared(ctx)
 	if err != nil {
 		return err
@@ -33,7 +32,11 @@ func (a *API) admitPart(ctx *fasthttp.RequestCtx, r *request) error {
 	r.part, err = a.pipeline.AdmitPart(background(), r.actor(), pipeline.PartRequest{
 		MultipartRef: ref, Number: r.partNumber(), Declared: declared, OneUse: r.oneUse(),
 	})
-	return r.digestError(declared, r.partError(err))
+	if err != nil {
+		return r.digestError(declared, r.partError(err))
+	}
+	r.exchange.Upload = string(ref.ID)
+	return nil
 }
 
 // putPart is UploadPart.
@@ -67,7 +70,6 @@ func (r *request) partError(err error) error {
 // are read.
 func (a *API) copyPart(c *fiber.Ctx, r *request) error {
 	req := pipeline.PartCopyRequest{MultipartRef: r.multipart(), Number: r.partNumber()}
-	r.exchange.Upload = string(req.ID)
 	var err error
 	if req.Source, err = r.copySource(); err != nil {
 		return err
@@ -92,6 +94,7 @@ func (a *API) copyPart(c *fiber.Ctx, r *request) error {
 			return nil
 		},
 		body: func(x copied) *document {
+			r.exchange.Upload = string(req.ID)
 			d := newDocument("CopyPartResult")
 			d.moment("LastModified", x.part.StoredAt)
 			d.text("ETag", quoted(x.part.ETag))
@@ -160,6 +163,7 @@ func (a *API) listParts(c *fiber.Ctx, r *request) error {
 		return err
 	}
 	m := &page.Upload
+	r.exchange.Upload = string(m.ID)
 	d := newDocument("ListPartsResult")
 	d.b = append(make([]byte, 0, 1024+256*len(page.Parts)), d.b...)
 	d.text("Bucket", string(m.Bucket))
