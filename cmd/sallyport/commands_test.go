@@ -186,6 +186,28 @@ func TestIdentityCommands(t *testing.T) {
 	mustSallyport(t, admin, "objects", "ls")
 }
 
+// TestPresignLimitCommands bounds presigned URLs of a tenant and of a bucket, and
+// takes the bounds away again.
+func TestPresignLimitCommands(t *testing.T) {
+	s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
+	root := s.root()
+	mustSallyport(t, root, "tenant", "create", "acme")
+	for _, test := range []struct{ flag, tenant, profile string }{
+		{"10m", "10m0s", `"presign_max_ttl":"10m0s"`}, {"0", "the server's", ""},
+	} {
+		if out := mustSallyport(t, root, "tenant", "limits", "acme", "--presign-max-ttl", test.flag); !strings.Contains(out, test.tenant) {
+			t.Errorf("tenant, %s: %s", test.flag, out)
+		}
+		out := mustSallyport(t, root, "profile", "set", "strict", "--json", "--single-use", "--presign-max-ttl", test.flag, "--session-ttl", test.flag)
+		if !strings.Contains(out, `"single_use":true`) || strings.Contains(out, "presign_max_ttl") != (test.profile != "") || !strings.Contains(out, test.profile) {
+			t.Errorf("profile, %s: %s", test.flag, out)
+		}
+	}
+	if r := sallyport(t, root, "tenant", "limits", "nowhere"); r.code != 1 || !strings.Contains(r.stderr, "NOT_FOUND") {
+		t.Errorf("no such tenant: %+v", r)
+	}
+}
+
 func TestAuditCommands(t *testing.T) {
 	s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
 	root := s.root()

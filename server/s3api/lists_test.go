@@ -259,16 +259,22 @@ func TestListBuckets(t *testing.T) {
 		"max-buckets=2":                "music photos-1 +",
 		"max-buckets=1&prefix=photos":  "photos-1 +",
 		"x-id=ListBuckets&max-buckets": "music photos-1 photos-2 ",
+		"bucket-region=us-east-1":      "music:us-east-1 photos-1:us-east-1 photos-2:us-east-1 ",
+		"bucket-region=eu-west-1":      "",
 	} {
 		r := s.do(call{method: "GET", path: "/?" + query})
 		var l struct {
-			Buckets           []struct{ Name, CreationDate string } `xml:"Buckets>Bucket"`
+			Buckets           []struct{ Name, CreationDate, BucketRegion string } `xml:"Buckets>Bucket"`
 			ContinuationToken string
 		}
 		s.must(xml.Unmarshal(r.body, &l))
 		got := ""
 		for _, b := range l.Buckets {
-			got += b.Name + " "
+			got += b.Name
+			if strings.Contains(query, "region") {
+				got += ":" + b.BucketRegion
+			}
+			got += " "
 		}
 		if l.ContinuationToken != "" {
 			got += "+"
