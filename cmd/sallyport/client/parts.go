@@ -109,30 +109,37 @@ func (c *Client) PutParts(ctx context.Context, s Session, f io.ReaderAt, paralle
 	}
 	t := &tally{progress: progress}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(parallel, 1) + 1) // and the whole's digest
 	var sum string
 	g.Go(func() (err error) {
 		sum, err = wholeDigest(ctx, f, s.Size)
 		return err
 	})
-	for number := 1; number <= s.PartCount && ctx.Err() == nil; number++ {
-		g.Go(func() error {
+	g.Go(func() error {
+		parts, ctx := errgroup.WithContext(ctx)
+		parts.SetLimit(max(parallel, 1))
+		for number := 1; number <= s.PartCount && ctx.Err() == nil; number++ {
 			off := int64(number-1) * s.PartSize
 			w := partWork{session: s.UploadID, number: number, f: f, off: off, size: min(s.PartSize, s.Size-off), tally: t}
-			if p, ok := have[number]; ok {
-				same, err := w.holds(p)
-				if same || err != nil {
-					return err
-				}
-			}
-			if err := c.putPart(ctx, w); err != nil {
-				return fmt.Errorf("part %d: %w", number, err)
-			}
-			return nil
-		})
-	}
+			parts.Go(func() error { return c.ensurePart(ctx, w, have) })
+		}
+		return parts.Wait()
+	})
 	err = g.Wait()
 	return sum, err
+}
+
+// ensurePart sends a part unless the server has just these bytes.
+func (c *Client) ensurePart(ctx context.Context, w partWork, have map[int]Part) error {
+	if p, ok := have[w.number]; ok {
+		same, err := w.holds(p)
+		if same || err != nil {
+			return err
+		}
+	}
+	if err := c.putPart(ctx, w); err != nil {
+		return fmt.Errorf("part %d: %w", w.number, err)
+	}
+	return nil
 }
 
 // partWork is one part of a file on its way.
