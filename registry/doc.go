@@ -21,6 +21,9 @@
 //	           └──────────────┴─────────┬───────────┘
 //	                                    └─ abort → aborted · expire → expired
 //
+// A session in parts is uploading from its first part on, and uploaded only on the
+// way to finalized. Each part has a turn of its own, in its row.
+//
 // An object:
 //
 //	           create              intake                    put (direct bucket)
