@@ -115,14 +115,17 @@ func (c *Client) PutParts(ctx context.Context, s Session, f io.ReaderAt, paralle
 		return err
 	})
 	g.Go(func() error {
-		parts, ctx := errgroup.WithContext(ctx)
+		parts, partsCtx := errgroup.WithContext(ctx)
 		parts.SetLimit(max(parallel, 1))
-		for number := 1; number <= s.PartCount && ctx.Err() == nil; number++ {
+		for number := 1; number <= s.PartCount && partsCtx.Err() == nil; number++ {
 			off := int64(number-1) * s.PartSize
 			w := partWork{session: s.UploadID, number: number, f: f, off: off, size: min(s.PartSize, s.Size-off), tally: t}
-			parts.Go(func() error { return c.ensurePart(ctx, w, have) })
+			parts.Go(func() error { return c.ensurePart(partsCtx, w, have) })
 		}
-		return parts.Wait()
+		if err := parts.Wait(); err != nil {
+			return err
+		}
+		return ctx.Err() // else some were never begun
 	})
 	err = g.Wait()
 	return sum, err
