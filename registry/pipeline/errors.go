@@ -85,3 +85,11 @@ func explainPut(ctx context.Context, err error) error {
 	}
 	return fmt.Errorf("put: %w", err)
 }
+
+// ChecksumError is an ErrBadDigest that tells which checksum it was.
+type ChecksumError struct{ Algorithm string }
+
+func (e *ChecksumError) Error() string { return ErrBadDigest.Error() + ": " + e.Algorithm }
+
+// Unwrap makes it an ErrBadDigest.
+func (e *ChecksumError) Unwrap() error { return ErrBadDigest }

@@ -124,7 +124,7 @@ func (in *intake) verify() error {
 		return err
 	}
 	if !bytes.Equal(in.checksum(), want) {
-		return fmt.Errorf("%w: %s", ErrBadDigest, in.want.checksum)
+		return &ChecksumError{Algorithm: in.want.checksum}
 	}
 	return nil
 }

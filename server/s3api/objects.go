@@ -89,6 +89,14 @@ func (r *request) storageClass() (string, error) {
 
 const noEncryption = "Server-side encryption is not offered."
 
+// classOf is a storage class by its name.
+func classOf(class string) string {
+	if class == "" {
+		return standardClass
+	}
+	return class
+}
+
 // refuseEncryption refuses every kind of encryption at rest that a client can ask
 // for: there is none, and a client that asks must not believe that there is.
 func (r *request) refuseEncryption() error {
@@ -161,7 +169,11 @@ func (a *API) setExpiration(h *fasthttp.ResponseHeader, r *request, o *registry.
 // writeError says what is missing, which condition failed, or that the bucket
 // cannot lock.
 func (a *API) writeError(r *request, err error) error {
+	var checksum *pipeline.ChecksumError
 	switch {
+	case errors.As(err, &checksum):
+		return &refused{code: codeBadDigest, cause: err,
+			message: "The " + upperChecksum(checksum.Algorithm) + " you specified did not match the calculated checksum."}
 	case errors.Is(err, registry.ErrNotFound):
 		return a.missing(r) // the bucket, or what If-Match asks for
 	case errors.Is(err, registry.ErrPrecondition):
