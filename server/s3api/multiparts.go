@@ -162,11 +162,3 @@ func (d *document) initiator(m *registry.Multipart, who owner) {
 	d.text("DisplayName", string(m.Principal))
 	d.close("Initiator")
 }
-
-// classOf is a storage class as clients are told it.
-func classOf(class string) string {
-	if class == "" {
-		return standardClass
-	}
-	return class
-}
