@@ -102,8 +102,9 @@
 // an object costs besides appends.
 //
 // Rows of uploads and objects stay, as their audit events do. Forget takes away
-// what only a client's repetition would ask for: idempotency after a day, and
-// grants a day after they expired, except each upload's latest.
+// what only a client's repetition would ask for: idempotency and completed
+// multipart uploads after a day, and, a day after they expired, used URLs and
+// grants, except each upload's latest.
 //
 // key^ is an S3 key with its zero bytes escaped, ~seq a number's complement, so
 // that keys stand in their order and the newest version of one first.
