@@ -25,6 +25,8 @@ type Entry struct {
 	Size       int64
 	ETag       string // without quotes
 	ModifiedAt time.Time
+	// StorageClass is as in Object.
+	StorageClass string
 }
 
 // Listing is one page, in the byte order of the keys.
@@ -113,7 +115,7 @@ func (w *lister) run(span kv.Range) (leap []byte, err error) {
 			return err
 		}
 		w.page.Entries = append(w.page.Entries, Entry{
-			Key: key, Object: e.Object, Size: e.Size, ETag: e.ETag, ModifiedAt: e.ModifiedAt,
+			Key: key, Object: e.Object, Size: e.Size, ETag: e.ETag, ModifiedAt: e.ModifiedAt, StorageClass: e.Class,
 		})
 		w.page.Next = key
 		return nil

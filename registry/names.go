@@ -23,22 +23,28 @@ type nameEntry struct {
 	Size       int64
 	Object     ObjectID
 	ETag       string
+	Class      string // of storage; "" is STANDARD
 }
 
 func nameEntryOf(o *Object) nameEntry {
-	return nameEntry{Seq: o.Seq, ModifiedAt: o.ModifiedAt, Size: o.Size, Object: o.ID, ETag: o.ETag}
+	return nameEntry{Seq: o.Seq, ModifiedAt: o.ModifiedAt, Size: o.Size, Object: o.ID, ETag: o.ETag, Class: o.StorageClass}
 }
 
 // encode writes seq, milliseconds and size (8 bytes each), the id's length (1),
-// the id and the ETag. A page of a list decodes a thousand of these.
+// the id, the ETag and, behind a zero byte, the storage class where it is another
+// than STANDARD. A page of a list decodes a thousand of these.
 func (e nameEntry) encode() []byte {
-	b := make([]byte, 0, 25+len(e.Object)+len(e.ETag))
+	b := make([]byte, 0, 25+len(e.Object)+len(e.ETag)+1+len(e.Class))
 	b = binary.BigEndian.AppendUint64(b, e.Seq)
 	b = binary.BigEndian.AppendUint64(b, millis(e.ModifiedAt))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Size))
 	b = append(b, byte(len(e.Object)))
 	b = append(b, e.Object...)
-	return append(b, e.ETag...)
+	b = append(b, e.ETag...)
+	if e.Class != "" {
+		b = append(append(b, 0), e.Class...)
+	}
+	return b
 }
 
 func decodeName(b []byte) (nameEntry, error) {
@@ -46,12 +52,14 @@ func decodeName(b []byte) (nameEntry, error) {
 		return nameEntry{}, errors.New("decode a row of names: it is too short")
 	}
 	n := 25 + int(b[24])
+	etag, class, _ := strings.Cut(string(b[n:]), "\x00")
 	return nameEntry{
 		Seq:        binary.BigEndian.Uint64(b),
 		ModifiedAt: fromMillis(binary.BigEndian.Uint64(b[8:])),
 		Size:       int64(binary.BigEndian.Uint64(b[16:])),
 		Object:     ObjectID(b[25:n]),
-		ETag:       string(b[n:]),
+		ETag:       etag,
+		Class:      class,
 	}, nil
 }
 

@@ -108,7 +108,7 @@ func (w *versionLister) walk() error {
 			continue
 		}
 		w.page.Entries = append(w.page.Entries, VersionEntry{
-			Entry:     Entry{Key: key, Object: v.Object, Size: v.Size, ETag: v.ETag, ModifiedAt: v.ModifiedAt},
+			Entry:     Entry{Key: key, Object: v.Object, Size: v.Size, ETag: v.ETag, ModifiedAt: v.ModifiedAt, StorageClass: v.Class},
 			VersionID: v.id(), Latest: !v.Noncurrent, Marker: v.Marker,
 		})
 		w.page.NextKey, w.page.NextVersion = key, v.id()

@@ -51,11 +51,7 @@ func (a *API) objectAttributes(c *fiber.Ctx, r *request) error {
 		}
 	}
 	if want.class {
-		class := o.StorageClass
-		if class == "" {
-			class = standardClass
-		}
-		d.text("StorageClass", class)
+		d.text("StorageClass", classOf(o.StorageClass))
 	}
 	if want.size {
 		d.number("ObjectSize", o.Size)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,6 +239,11 @@ func TestStorageClass(t *testing.T) {
 		s.ok("PUT", "/photos/k", "x", header("X-Amz-Storage-Class", class))
 		if got := s.ok("HEAD", "/photos/k", "", nil).header.Get("x-amz-storage-class"); got != told {
 			t.Errorf("%s: %q", class, got)
+		}
+		for _, query := range []string{"list-type=2", "versions"} {
+			if r := s.ok("GET", "/photos?"+query, "", nil); !strings.Contains(string(r.body), "<StorageClass>"+class+"</StorageClass>") {
+				t.Errorf("%s in %s: %s", class, query, r.body)
+			}
 		}
 	}
 	for _, class := range []string{"DEEP_ARCHIVE", "standard", "NONE"} {

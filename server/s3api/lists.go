@@ -150,7 +150,7 @@ func (q *listing) entry(d *document, e registry.Entry, who owner) {
 	if q.owner {
 		d.owner(who)
 	}
-	d.text("StorageClass", standardClass)
+	d.text("StorageClass", classOf(e.StorageClass))
 	d.close("Contents")
 }
 

@@ -87,8 +87,6 @@ func (r *request) storageClass() (string, error) {
 	return class, nil
 }
 
-const noEncryption = "Server-side encryption is not offered."
-
 // classOf is a storage class by its name.
 func classOf(class string) string {
 	if class == "" {
@@ -96,6 +94,8 @@ func classOf(class string) string {
 	}
 	return class
 }
+
+const noEncryption = "Server-side encryption is not offered."
 
 // refuseEncryption refuses every kind of encryption at rest that a client can ask
 // for: there is none, and a client that asks must not believe that there is.

@@ -1,12 +1,16 @@
 package s3api_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"sallyport/registry"
 )
@@ -80,6 +84,7 @@ func TestConditions(t *testing.T) {
 		{"match one of", header("If-Match", `"x", `+etag), 200},
 		{"match any", header("If-Match", "*"), 200},
 		{"match another", header("If-Match", `"x"`), 412},
+		{"match weakly", header("If-Match", "W/"+etag), 412},
 		{"unmodified since then", header("If-Unmodified-Since", modified), 200},
 		{"unmodified since before", header("If-Unmodified-Since", before), 412},
 		{"unmodified since nonsense", header("If-Unmodified-Since", "yesterday"), 200},
@@ -202,5 +207,54 @@ func TestQuarantine(t *testing.T) {
 	}
 	if r := s.do(call{method: "GET", path: "/evidence/k"}); r.status != 200 || string(r.body) != "x" {
 		t.Errorf("get: %d %s", r.status, r.body)
+	}
+}
+
+// TestOneCreates lets many create a key at once, each only if it is new.
+func TestOneCreates(t *testing.T) {
+	s := newStack(t)
+	s.bucket("photos")
+	for round := range 5 {
+		statuses := make(chan int, 16)
+		for i := range cap(statuses) {
+			req := s.request(call{method: "PUT", path: fmt.Sprintf("/photos/k%d", round), body: fmt.Sprint(i), header: header("If-None-Match", "*")})
+			go func() { statuses <- s.send(req).status }()
+		}
+		won := 0
+		for range cap(statuses) {
+			switch status := <-statuses; status {
+			case 200:
+				won++
+			case 412, 409:
+			default:
+				t.Errorf("status %d", status)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d created the key", won)
+		}
+	}
+}
+
+// TestUsedOnce puts with an SDK's URL into a bucket where each works once.
+func TestUsedOnce(t *testing.T) {
+	s := newStack(t)
+	s.must(s.pipe.PutProfile(s.ctx(), root, registry.Bucket{Name: "drops", Intake: registry.IntakeDirect, SingleUse: true}))
+	put, err := s3.NewPresignClient(s.sdk(rootCredentials)).PresignPutObject(s.ctx(), &s3.PutObjectInput{Bucket: aws.String("drops"), Key: aws.String("k")})
+	s.must(err)
+	send := func(body string) reply {
+		req, err := http.NewRequest("PUT", put.URL, strings.NewReader(body))
+		s.must(err)
+		return s.send(req)
+	}
+	if r := send("first"); r.status != 200 {
+		t.Fatalf("first: %d %s", r.status, r.body)
+	}
+	send("second").want(t, 409, "UploadURLAlreadyUsed")
+	if r := s.ok("GET", "/drops/k", "", nil); string(r.body) != "first" {
+		t.Errorf("content %q", r.body)
+	}
+	for range 2 { // header signatures are not URLs
+		s.ok("PUT", "/drops/other", "x", nil)
 	}
 }

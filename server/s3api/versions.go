@@ -50,7 +50,7 @@ func (a *API) versionError(r *request, version string, err error) error {
 	var waiting *pipeline.WaitingError
 	switch {
 	case errors.As(err, &marker):
-		return markerError(marker)
+		return markerError(r, marker)
 	case errors.As(err, &waiting):
 		e := refuse(codeNoSuchKey)
 		e.header = []server.Field{{Name: stateHeader, Value: string(waiting.State)}}
@@ -67,11 +67,11 @@ func (a *API) versionError(r *request, version string, err error) error {
 	return refuse(codeNoSuchVersion, element{"Key", r.key}, element{"VersionId", version})
 }
 
-// markerError is the answer to a read that comes to a delete marker.
-func markerError(m *registry.MarkerError) error {
+// markerError is the answer to whoever comes to a delete marker.
+func markerError(r *request, m *registry.MarkerError) error {
 	e := refuse(codeNoSuchKey)
 	if m.Named {
-		e = refuse(codeMethodNotAllowed, element{"Method", "GET"}, element{"ResourceType", "DeleteMarker"})
+		e = refuse(codeMethodNotAllowed, element{"Method", r.route.method}, element{"ResourceType", "DeleteMarker"})
 		e.header = []server.Field{{Name: "Allow", Value: "DELETE"}, {Name: "Last-Modified", Value: httpDate(m.ModifiedAt)}}
 	}
 	e.header = append(e.header, server.Field{Name: markerHeader, Value: "true"}, server.Field{Name: versionHeader, Value: m.VersionID})
@@ -195,7 +195,7 @@ func (q *versionsListing) entry(d *document, e *registry.VersionEntry, who owner
 	}
 	d.owner(who)
 	if !e.Marker {
-		d.text("StorageClass", standardClass)
+		d.text("StorageClass", classOf(e.StorageClass))
 	}
 	d.close(kind)
 }
