@@ -197,8 +197,9 @@ func (t *txn) parts(tenant TenantName, id string) (found []Part, err error) {
 	return found, err
 }
 
-// Parts returns up to limit (at most 1,000) stored parts of a multipart upload behind number after,
-// in their order, and whether there are more. ErrNoUpload.
+// Parts returns up to limit (at most 1,000) stored parts of a multipart upload
+// behind number after, in their order, and whether there are more. ErrNoUpload,
+// also for a completed one; ErrInvalid.
 func (l *Ledger) Parts(ctx context.Context, tenant TenantName, id MultipartID, after, limit int) ([]Part, bool, error) {
 	if limit < 0 || limit > maxPage || after < 0 {
 		return nil, false, fmt.Errorf("parts: %w: at most %d, behind a number", ErrInvalid, maxPage)
