@@ -33,9 +33,6 @@ func (a *API) admitPost(ctx *fasthttp.RequestCtx, r *request) error {
 	if err := auth.Wire(ctx, &r.proof.Request); err != nil {
 		return err
 	}
-	if _, ok := r.proof.Request.HeaderValue("authorization"); ok {
-		return say(codeInvalidArgument, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
-	}
 	sub, _, err := a.switchboard.subresource(r)
 	if err == nil {
 		err = a.switchboard.checkArguments(r, r.route)

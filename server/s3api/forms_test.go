@@ -297,6 +297,14 @@ func TestPostRefusals(t *testing.T) {
 	foreign := s.key("other", "fay", registry.RoleAdmin)
 	revoked := s.key(registry.DefaultTenant, "rex", registry.RoleAdmin)
 	s.must(s.pipe.RevokeKey(s.ctx(), root, registry.AccessKeyID(revoked.AccessKeyID)))
+	_, err = s.ledger.CreateTenant(s.ctx(), root, "gone")
+	s.must(err)
+	suspended := s.key("gone", "sue", registry.RoleAdmin)
+	s.must(s.ledger.SuspendTenant(s.ctx(), root, "gone"))
+	urlKey, err := s.ledger.SigningURLKey(s.ctx(), registry.DefaultTenant)
+	s.must(err)
+	urlSecret, err := urlKey.Secret()
+	s.must(err)
 	if r := s.post(posted{credentials: uploader, fields: []field{{"key", "by-ulla"}}, policy: []any{map[string]string{"key": "by-ulla"}}}); r.status != 204 {
 		t.Fatalf("an uploader posts: %d %s", r.status, r.body)
 	}
@@ -330,6 +338,10 @@ func TestPostRefusals(t *testing.T) {
 		{"anonymous", with(func(p *posted) { p.unsigned = true }), 403, "AccessDenied", "Access Denied"},
 		{"unknown key", with(func(p *posted) { p.credentials = aws.Credentials{AccessKeyID: "SPNOBODY", SecretAccessKey: "x"} }), 403, "InvalidAccessKeyId", ""},
 		{"revoked key", with(func(p *posted) { p.credentials = revoked }), 403, "InvalidAccessKeyId", ""},
+		{"tenant suspended", with(func(p *posted) { p.credentials = suspended }), 403, "InvalidAccessKeyId", ""},
+		{"key of URLs", with(func(p *posted) {
+			p.credentials = aws.Credentials{AccessKeyID: urlKey.ID, SecretAccessKey: string(urlSecret)}
+		}), 403, "InvalidAccessKeyId", ""},
 		{"wrong secret", with(func(p *posted) { p.credentials = aws.Credentials{AccessKeyID: rootKey, SecretAccessKey: "x"} }), 403, "SignatureDoesNotMatch", ""},
 		{"wrong role", with(func(p *posted) { p.credentials = reader }), 403, "AccessDenied", ""},
 		{"another tenant's bucket", with(func(p *posted) { p.credentials = foreign }), 404, "NoSuchBucket", ""},
@@ -498,8 +510,15 @@ func TestPostFraming(t *testing.T) {
 		s.must(err)
 		reply{resp.StatusCode, resp.Header, b}.want(t, 400, "IncompleteBody")
 	})
-	t.Run("another credential beside it", func(t *testing.T) {
-		s.raw(long+"Authorization: AWS4-HMAC-SHA256 Credential=x\r\nContent-Length: 1\r\n\r\nx").want(t, 400, "InvalidArgument")
+	t.Run("signed in its header", func(t *testing.T) {
+		s.do(call{method: "POST", path: "/photos", body: string(body), header: header("Content-Type", kind)}).want(t, 405, "MethodNotAllowed")
+	})
+	t.Run("content type of an object", func(t *testing.T) {
+		m := s.multipart("/photos/k", header("Content-Type", kind))
+		m.do(m.call("POST", "", listed(1, m.put(1, []byte("x"))))).completed(t)
+		if r := s.do(call{method: "GET", path: "/photos/k"}); r.header.Get("Content-Type") != kind {
+			t.Errorf("%d %v", r.status, r.header)
+		}
 	})
 	t.Run("to an object", func(t *testing.T) { s.postBody("photos/k", kind, body).want(t, 405, "MethodNotAllowed") })
 	t.Run("with a sub-resource", func(t *testing.T) { s.postBody("photos?policy", kind, body).want(t, 501, "NotImplemented") })

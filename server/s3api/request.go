@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -99,11 +100,16 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 }
 
 // isForm tells whether a browser posts a form: its signature is a field in the
-// body, so that nothing is proved here.
+// body, so that nothing is proved here. What is signed elsewhere is none, whatever
+// its content type.
 func isForm(ctx *fasthttp.RequestCtx) bool {
 	const form = "multipart/form-data"
 	kind := ctx.Request.Header.ContentType()
-	return ctx.IsPost() && len(kind) >= len(form) && strings.EqualFold(string(kind[:len(form)]), form)
+	if !ctx.IsPost() || len(kind) < len(form) || !strings.EqualFold(string(kind[:len(form)]), form) {
+		return false
+	}
+	_, query := auth.Target(ctx)
+	return len(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 && !bytes.Contains(query, []byte("X-Amz-Signature="))
 }
 
 // admitForm is admit for PostObject: only what the headers say is looked at.
