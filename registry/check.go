@@ -121,6 +121,9 @@ func (c *checker) objects() error {
 		if err := c.entriesOf(string(o.ID), &o); err != nil {
 			return err
 		}
+		if err := c.partsOf(&o); err != nil {
+			return err
+		}
 		if o.Upload == "" {
 			return c.history(&o, nil)
 		}
@@ -169,6 +172,19 @@ func (c *checker) bytesOf(o *Object) {
 	}
 }
 
+// partsOf checks that what is remembered of an object's parts lives as long as it.
+func (c *checker) partsOf(o *Object) error {
+	if o.PartCount == 0 || o.State == ObjectDeleted {
+		return nil
+	}
+	c.counts[tObjectParts]++
+	known, err := c.has(tObjectParts, keyOf(o.Tenant, string(o.ID)))
+	if err == nil && !known {
+		c.report("the parts of object %s are forgotten", o.ID)
+	}
+	return err
+}
+
 // entriesOf checks that every index entry the row asks for is there.
 func (c *checker) entriesOf(id string, x stateful) error {
 	var want entries
@@ -194,7 +210,7 @@ func (c *checker) entriesOf(id string, x stateful) error {
 // for was found, so the counts tell.
 func (c *checker) indexes() error {
 	for _, table := range []kv.Table{
-		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tScanDue, tScanClaims, tPromoting,
+		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tScanDue, tScanClaims, tPromoting,
 	} {
 		n, err := c.size(table, kv.Range{})
 		if err != nil {

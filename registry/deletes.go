@@ -221,8 +221,8 @@ func (t *txn) deleteNamed(by Actor, b *Bucket, d *Deletion) (DeletionResult, err
 	return r, t.deleteNulls(by, b, d.Key, seq, reasonVersion, bypass)
 }
 
-// deleteObject deletes an object for good. What is published and not locked before
-// it becomes current, if it was. ErrLocked before anything is written.
+// deleteObject deletes an object for good. If it was current, what is published
+// before it becomes so. ErrLocked before anything is written.
 func (t *txn) deleteObject(o *Object, ev *Event) error { return t.remove(o, ev, false) }
 
 // remove is deleteObject that can bypass governance.
@@ -237,9 +237,9 @@ func (t *txn) remove(o *Object, ev *Event, bypass Bypass) error {
 	return t.restore(o.Tenant, o.Bucket, o.Key)
 }
 
-// end is the only way to ObjectDeleted; its callers have asked whether o is locked.
-// The references to bytes end, except under a promotion: a Move may
-// be creating its target this very moment, so they wait for Publish, which the
+// end is the only way to ObjectDeleted; its callers have asked whether o is
+// locked. The references to bytes end, except under a promotion: a Move may be
+// creating its target this very moment, so they wait for Publish, which the
 // promotion comes to even after a crash.
 func (t *txn) end(o *Object, ev *Event) error {
 	extents := o.Extents

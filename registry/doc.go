@@ -30,13 +30,14 @@
 //	             ▼                   ▼                              ▼
 //	          pending ─accept→ quarantined ─claim→ scanning ─publish→ published
 //	             │                │  ▲                │  │            ▲  │
-//	             │                │  └─ return, hold ─┘  │ reject     │  │
-//	             │                │                      ▼            │  │
+//	             │                │  └─ return, hold ─┘  │ reject,    │  │
+//	             │                │                      ▼ withdraw   │  │
 //	             └─ refuse ───────┴─ withdraw (held) → rejected ──────┘  │
 //	                                                     ▲   release     │
 //	                                                     └─ withdraw ────┘
 //
 //	quarantined (held) ─release→ published         any of them ─delete→ deleted
+//	                     mark → published (a delete marker)
 //
 // A clean verdict ("judge") leaves the object scanning until its blobs are at
 // their targets; states.go holds both machines as one table.
@@ -96,10 +97,10 @@
 //	references            blob key 0 object                → how often that object refers to a shared blob (refs.go)
 //
 // and those of the audit log, drawn in audit.go. uploads_by_principal,
-// upload_expiry, object_states, names, names_pending, scan_due, scan_claims and
-// promoting are indexes: a pure function of the row they point at (entries.go),
-// which is what Check compares them with. Only names is written at random; what
-// an object costs besides appends.
+// upload_expiry, object_states, names, names_pending, versions, scan_due,
+// scan_claims and promoting are indexes: a pure function of the row they point at
+// (entries.go), which is what Check compares them with. Only names (and versions,
+// where there are some) is written at random; what an object costs besides appends.
 //
 // Rows of uploads and objects stay, as their audit events do. Forget takes away
 // what only a client's repetition would ask for: idempotency and completed
@@ -108,6 +109,11 @@
 //
 // key^ is an S3 key with its zero bytes escaped, ~seq a number's complement, so
 // that keys stand in their order and the newest version of one first.
+//
+// Whatever is accepted for a key has its place in the key's history (history.go).
+// Of what is published there the newest is current and stands in names, unless it
+// is a delete marker; versions has the noncurrent ones, the markers, and whatever
+// has a version id. A bucket that never had versioning has no row there.
 //
 // A blob is garbage in the transaction that drops its last reference. Most blobs
 // have one all their life, which their key tells; only shared ones have rows.
