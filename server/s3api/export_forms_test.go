@@ -52,3 +52,6 @@ func ScanCompletion(b []byte) (scanned, decoded any, ok bool, err error) {
 	}
 	return parts, doc.Parts, ok, nil
 }
+
+// MaxForms is how many forms may be read at once before they are proved.
+const MaxForms = maxForms
