@@ -1,6 +1,10 @@
 package boltkv
 
 import (
+	"encoding/binary"
+	"math"
+	"os"
+
 	bolt "go.etcd.io/bbolt"
 
 	"sallyport/registry/kv"
@@ -33,4 +37,22 @@ func (s *Store) LeafPages(name kv.Table) (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// Freelist returns whether the file at path names its free pages, as its newest meta
+// page says: page header (16 bytes), magic, version, page size, flags (4 each), root
+// (16), freelist, high water mark and transaction (8 each).
+func Freelist(path string) (kept bool, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	var newest uint64
+	for meta := range 2 {
+		m := b[meta*os.Getpagesize()+16:]
+		if txid := binary.NativeEndian.Uint64(m[48:]); txid >= newest {
+			newest, kept = txid, binary.NativeEndian.Uint64(m[32:]) != math.MaxUint64
+		}
+	}
+	return kept, nil
 }

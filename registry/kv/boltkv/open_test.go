@@ -143,7 +143,7 @@ func TestAppendTables(t *testing.T) {
 }
 
 // TestCheckFindsDamage changes a page in the middle of a file: Check finds it in
-// an open store, and Open in one that is not.
+// an open store, and so does the open after a crash, which walks through the file.
 func TestCheckFindsDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	s, err := boltkv.Open(path, options())
@@ -160,10 +160,18 @@ func TestCheckFindsDamage(t *testing.T) {
 	if err := s.Check(context.Background()); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("check of a damaged file: %v", err)
 	}
+	crashed := filepath.Join(t.TempDir(), "ledger.db")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(crashed, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := boltkv.Open(path, options()); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if s, err := boltkv.Open(crashed, options()); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("open of a damaged file: %v", err)
 		if err == nil {
 			s.Close()
@@ -206,5 +214,36 @@ func put(t testing.TB, s kv.Store, key, value string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// An orderly end spares the next open the walk through the file, and what is written
+// after that does not lean on a list that has become old.
+func TestCloseKeepsFreelist(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ledger.db")
+	for round := range 3 {
+		s := mustOpen(t, dir, options())
+		for i := range 50 {
+			key := []byte(fmt.Sprintf("%d", (round*31+i)%60))
+			err := s.Update(context.Background(), func(tx kv.Tx) error {
+				if i%3 == 0 {
+					return tx.Delete(options().Tables[0], key)
+				}
+				return tx.Put(options().Tables[0], key, make([]byte, 3000))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if kept, err := boltkv.Freelist(path); err != nil || kept {
+			t.Fatalf("round %d, open: a list of free pages in the file: %v, %v", round, kept, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := boltkv.Freelist(path); err != nil || !kept {
+			t.Fatalf("round %d, closed: a list of free pages in the file: %v, %v", round, kept, err)
+		}
 	}
 }
