@@ -81,6 +81,11 @@ func TestBench(t *testing.T) {
 		{"sessions", benchSessions},
 		{"disk", benchDisk},
 		{"front", benchFront},
+		{"objects", benchObjects},
+		{"multipart", benchMultipart},
+		{"copy", benchCopy},
+		{"complete", benchComplete},
+		{"list", benchList},
 		{"ledger", benchLedger},
 		{"memory", benchMemory},
 	}

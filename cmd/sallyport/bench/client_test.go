@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
@@ -31,21 +32,38 @@ type conn struct {
 // request is one request and what must come back.
 type request struct {
 	method, path string
+	query        string // encoded, its names in order
+	source       string // of a copy
 	contentType  string
 	bodySHA256   string // "" is UNSIGNED-PAYLOAD
 	chunk        []byte // is sent again and again
 	size         int64  // of the body, a multiple of the chunk
 	wantStatus   int
 	wantSize     int64 // of the answer's body; 0 is any
+	keep         *kept // what the answer said; nil: it is thrown away
+}
+
+// kept is what a client needs of an answer to go on.
+type kept struct {
+	etag string
+	body []byte
 }
 
 func dial(t *testing.T, host string) *conn {
 	t.Helper()
-	c, err := net.Dial("tcp", host)
+	c, err := connect(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &conn{Conn: c, host: host, in: bufio.NewReaderSize(c, 256<<10)}
+	return c
+}
+
+func connect(host string) (*conn, error) {
+	c, err := net.Dial("tcp", host)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, host: host, in: bufio.NewReaderSize(c, 256<<10)}, nil
 }
 
 // do sends the request and reads the answer to its end.
@@ -78,12 +96,19 @@ func (c *conn) send(r request) error {
 	if r.contentType == "" {
 		fields = fields[:3]
 	}
-	signed := sigv4.Request{Method: []byte(r.method), Path: []byte(r.path), Header: fields}
+	if r.source != "" {
+		fields = append(fields, sigv4.Field{Name: []byte("X-Amz-Copy-Source"), Value: []byte(r.source)})
+	}
+	signed := sigv4.Request{Method: []byte(r.method), Path: []byte(r.path), Query: []byte(r.query), Header: fields}
 	var err error
 	if c.auth, err = sigv4.SignHeader(c.auth[:0], &signed, c.key); err != nil {
 		return err
 	}
-	c.out = append(append(append(append(c.out[:0], r.method...), ' '), r.path...), " HTTP/1.1\r\n"...)
+	c.out = append(append(append(c.out[:0], r.method...), ' '), r.path...)
+	if r.query != "" {
+		c.out = append(append(c.out, '?'), r.query...)
+	}
+	c.out = append(c.out, " HTTP/1.1\r\n"...)
 	for _, f := range fields {
 		c.out = append(append(append(append(c.out, f.Name...), ": "...), f.Value...), "\r\n"...)
 	}
@@ -114,6 +139,9 @@ var (
 )
 
 func (c *conn) receive(r request) error {
+	if r.keep != nil {
+		return c.receiveKept(r)
+	}
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {
 		return err
@@ -158,5 +186,24 @@ func (c *conn) receive(r request) error {
 		}
 		length -= int64(n)
 	}
+	return nil
+}
+
+// receiveKept reads an answer of any form, at its leisure.
+func (c *conn) receiveKept(r request) error {
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	// Some operations answer 200 before they know.
+	if resp.StatusCode != r.wantStatus || bytes.Contains(body, []byte("<Error>")) {
+		return fmt.Errorf("answer %d: %s", resp.StatusCode, body)
+	}
+	*r.keep = kept{etag: resp.Header.Get("ETag"), body: body}
 	return nil
 }

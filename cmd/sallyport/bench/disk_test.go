@@ -27,7 +27,7 @@ func benchDisk(t *testing.T, b *bench) {
 		time time.Duration
 	}{{small, smallTime}, {large, largeTime}} {
 		prepare(t, servers, part.size)
-		for _, l := range b.rows(part.size, part.time) {
+		for _, l := range b.rows(part.size, part.time, 1, 16) {
 			results := b.takeTurns(t, l, servers, nil)
 			b.report.row(l, servers, results)
 			for name, r := range ahead {

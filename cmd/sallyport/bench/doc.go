@@ -20,5 +20,8 @@
 //	SALLYPORT_BENCH_OBJECTS  objects in the ledgers of TestBench/ledger (1000000,10000000)
 //	SALLYPORT_BENCH_BODY     bytes per client in TestBench/memory (1073741824)
 //	SALLYPORT_BENCH_ROUNDS   rounds per row (5)
+//	SALLYPORT_BENCH_LARGE    bytes of the object that TestBench/copy copies (1073741824)
+//	SALLYPORT_BENCH_PARTS    parts in TestBench/complete (1000)
+//	SALLYPORT_BENCH_KEYS     keys in TestBench/list (100000)
 //	SALLYPORT_BENCH_ROWS     which rows of objects, a regular expression: "^GET 4 KiB"
 package bench

@@ -26,7 +26,7 @@ func benchFront(t *testing.T, b *bench) {
 	servers := []server{front, direct, proxy}
 	b.report.title("In front of MinIO", storeColumns)
 	prepare(t, []server{front, direct}, large)
-	for _, l := range b.rows(large, largeTime) {
+	for _, l := range b.rows(large, largeTime, 1, 16) {
 		results := b.takeTurns(t, l, servers, direct.process)
 		b.report.row(l, servers, results)
 		if strings.HasPrefix(l.name, "PUT") {

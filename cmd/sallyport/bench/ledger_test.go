@@ -198,6 +198,13 @@ func (h *ledgerHouse) verbs(t *testing.T, objects int) []verb {
 			}
 			return err
 		}},
+		{"List, a page of 1,000 folders", 1, 20, func(int) error {
+			page, err := h.List(ctx, ledgerTenant, ledgerDirect, registry.ListQuery{Delimiter: "/", After: "folder-", Max: 1000})
+			if err == nil && len(page.Prefixes) != min(1000, (objects+999)/1000) {
+				err = fmt.Errorf("a page of %d folders", len(page.Prefixes))
+			}
+			return err
+		}},
 		{"Publish", 16, len(judged), func(i int) error {
 			_, err := h.Publish(ctx, ledgerTenant, judged[i])
 			return err

@@ -33,6 +33,7 @@ type load struct {
 	time    time.Duration
 	// next is the request of a client; i counts all of them, from 0.
 	next func(client int, i int64) request
+	each bool // an operation takes so long that its time says more than its rate
 	// port chooses the server's host; nil is the S3 port.
 	port func(server) string
 }
@@ -121,26 +122,26 @@ func (b *bench) takeTurns(t *testing.T, l load, servers []server, behind *proces
 	return results
 }
 
-// rows are four loads: PUT and GET, alone and 16 at a time. The objects that are
-// read have been put before.
-func (b *bench) rows(size int64, each time.Duration) []load {
+// rows are PUT and GET by so many clients at a time. The objects that are read
+// have been put before.
+func (b *bench) rows(size int64, each time.Duration, clients ...int) []load {
 	body := noise(int(min(size, chunk)))
 	kind := sizeText(size)
 	var all []load
-	for _, clients := range []int{1, 16} {
+	for _, clients := range clients {
 		all = append(all, load{
 			name: fmt.Sprintf("PUT %s, %d at a time", kind, clients), clients: clients, size: size, time: each,
 			next: func(client int, i int64) request {
 				// Small ones pile up; large ones replace each other.
 				path := fmt.Sprintf("/%s/%d/put/%d/%02x/%08d", bucket, size, clients, i%256, i)
-				if size == large {
+				if size > small {
 					path = fmt.Sprintf("/%s/%d/put/%d", bucket, size, client)
 				}
 				return putRequest(path, body, size)
 			},
 		})
 	}
-	for _, clients := range []int{1, 16} {
+	for _, clients := range clients {
 		all = append(all, load{
 			name: fmt.Sprintf("GET %s, %d at a time", kind, clients), clients: clients, size: size, time: each,
 			next: func(_ int, i int64) request {
@@ -156,16 +157,19 @@ func putRequest(path string, body []byte, size int64) request {
 }
 
 // readable is the path of the i-th object to read; there are a thousand small
-// ones and four large ones.
+// ones, and fewer large ones.
 func readable(size, i int64) string {
 	return fmt.Sprintf("/%s/%d/get/%04d", bucket, size, i%readables(size))
 }
 
 func readables(size int64) int64 {
-	if size == large {
+	switch size {
+	case small:
+		return 1000
+	case large:
 		return 4
 	}
-	return 1000
+	return 100
 }
 
 // prepare puts what is to be read.

@@ -150,8 +150,12 @@ func (r *report) row(l load, servers []server, results map[string]series) {
 	}
 }
 
-// rateText is MiB/s for what moves bytes by the million, else operations/s.
+// rateText is MiB/s for what moves bytes by the million, the time of one for what
+// takes long, else operations/s.
 func (l load) rateText(rate float64) string {
+	if l.each {
+		return cpuText(time.Duration(float64(time.Second) / rate))
+	}
 	if l.size >= 1<<20 {
 		return fmt.Sprintf("%.0f MiB/s", rate*float64(l.size)/(1<<20))
 	}

@@ -35,7 +35,7 @@ type server struct {
 // howToInstall is what a report says of a binary that is not there.
 var howToInstall = map[string]string{
 	"minio":     "make minio",
-	"versitygw": "go install github.com/versity/versitygw/cmd/versitygw@latest",
+	"versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
 
 // find looks for a binary in PATH and in GOPATH/bin.
