@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"io/fs"
@@ -23,7 +21,7 @@ import (
 const changed = "its bytes are not those that were stored"
 
 // read compares an object's bytes with the best that is known of them: their
-// SHA-256, a checksum of the whole, or the MD5 of its parts.
+// SHA-256, a checksum of the whole, or checksums of its parts.
 func (f *fsck) read(ctx context.Context, o *registry.Object) (problem string, err error) {
 	if o.SHA256 != "" {
 		return f.digest(ctx, o, sha256.New(), func(sum []byte) bool { return hex.EncodeToString(sum) == o.SHA256 })
@@ -64,54 +62,48 @@ func (f *fsck) copyBytes(ctx context.Context, o *registry.Object, to io.Writer) 
 	return nil
 }
 
-// readParts makes the ETag anew, the MD5 of the MD5s of the parts. A part that
-// was copied out of the middle of another object has a made-up one, so that
-// nothing can be said of an object with such.
+// readParts compares the parts that have a checksum of their own. The others have
+// only their ETags, and those of ranges that were copied are no digests.
 func (f *fsck) readParts(ctx context.Context, o *registry.Object) (problem string, err error) {
 	parts, err := f.node.ledger.ObjectParts(ctx, o.Tenant, o.ID)
-	if err != nil || len(parts) == 0 { // a copy knows no parts
+	if err != nil || !slices.ContainsFunc(parts, func(p registry.ObjectPart) bool { return len(p.Checksums) > 0 }) {
 		return "", err
 	}
-	sums := partSums{parts: parts, sum: md5.New(), sums: md5.New()}
-	if err := f.copyBytes(ctx, o, &sums); err != nil || sums.etag() == o.ETag {
+	check := partCheck{parts: parts}
+	if err := f.copyBytes(ctx, o, &check); err != nil || !check.differs {
 		return "", err
-	}
-	for i, extent := range o.Extents {
-		info, err := f.node.blobs.Stat(ctx, blob.Key(extent.Blob))
-		if errors.Is(err, fs.ErrNotExist) && i < len(o.Targets) {
-			info, err = f.node.blobs.Stat(ctx, blob.Key(o.Targets[i]))
-		}
-		if err != nil || extent.Length < info.Size {
-			return "", err
-		}
 	}
 	return changed, nil
 }
 
-// partSums takes the bytes of an object and makes the ETag of its parts.
-type partSums struct {
-	parts     []registry.ObjectPart
-	sum, sums hash.Hash // of the part so far; of the parts' sums
-	at        int       // the part
-	have      int64     // bytes of it
+// partCheck takes the bytes of an object and compares its parts.
+type partCheck struct {
+	parts   []registry.ObjectPart // those to come, and the one that comes
+	have    int64                 // bytes of it
+	sums    map[string]hash.Hash  // of it, by algorithm
+	differs bool
 }
 
-func (p *partSums) Write(b []byte) (int, error) {
+func (c *partCheck) Write(b []byte) (int, error) {
 	n := len(b)
-	for p.at < len(p.parts) {
-		part := b[:min(int64(len(b)), p.parts[p.at].Size-p.have)]
-		p.sum.Write(part)
-		b, p.have = b[len(part):], p.have+int64(len(part))
-		if p.have < p.parts[p.at].Size {
-			return n, nil
+	for len(b) > 0 && len(c.parts) > 0 {
+		if c.sums == nil {
+			c.sums = map[string]hash.Hash{}
+			for algorithm := range c.parts[0].Checksums {
+				c.sums[algorithm] = pipeline.Checksum(algorithm)
+			}
 		}
-		p.sums.Write(p.sum.Sum(nil))
-		p.sum.Reset()
-		p.at, p.have = p.at+1, 0
+		piece := b[:min(int64(len(b)), c.parts[0].Size-c.have)]
+		for _, sum := range c.sums {
+			sum.Write(piece) // never fails
+		}
+		b, c.have = b[len(piece):], c.have+int64(len(piece))
+		if c.have == c.parts[0].Size {
+			for algorithm, want := range c.parts[0].Checksums {
+				c.differs = c.differs || base64.StdEncoding.EncodeToString(c.sums[algorithm].Sum(nil)) != want
+			}
+			c.parts, c.have, c.sums = c.parts[1:], 0, nil
+		}
 	}
 	return n, nil
-}
-
-func (p *partSums) etag() string {
-	return fmt.Sprintf("%x-%d", p.sums.Sum(nil), len(p.parts))
 }
