@@ -82,4 +82,11 @@ func (w *world) report(t *testing.T) {
 	if puts == 0 || published == 0 || deleted == 0 || lost == 0 || w.s3Acknowledged.Load() == 0 || w.s3Interrupted == 0 {
 		t.Error("the load was too thin")
 	}
+	for _, d := range w.more {
+		line, enough := d.report()
+		t.Log(line)
+		if !enough {
+			t.Error("that was too thin")
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sallyport/sigv4"
 )
 
 // world is what clients of a server know about it: what was asked for, what was
@@ -18,6 +20,7 @@ type world struct {
 	mu      sync.Mutex // protects uploads and keys while workers run
 	uploads []*killUpload
 	keys    map[string]*killKey
+	more    []deeds
 	checked int // uploads before that were verified once
 
 	answers        atomic.Int64
@@ -39,40 +42,36 @@ type killUpload struct {
 
 func (u *killUpload) content() []byte { return noise(u.data, int(u.size)) }
 
-// killKey is an S3 key. Only one worker writes it.
-type killKey struct {
-	path string
-	// may are the contents it can have now: the last acknowledged one, and those
-	// asked for since. 0 is none.
-	may []uint64
-}
-
 // loadBucket has intake direct.
 const loadBucket = "/load"
+
+// deeds are one kind of load besides sessions and keys, and what its clients
+// know. What they do, up to four workers do at a time, each with things of its own.
+type deeds interface {
+	// act does one thing. It fails as world.work has it.
+	act(r *rand.Rand, worker int) error
+	// settle finds out what became of the steps whose answers were lost, with a
+	// server that has come back, and looks at what was touched since.
+	settle()
+	// verify looks at everything there ever was.
+	verify()
+	// live calls see for each piece that something refers to.
+	live(see func(piece))
+	// logged compares with the audit log.
+	logged(events tally)
+	// report says how much happened, and whether that was enough to show anything.
+	report() (line string, enough bool)
+}
 
 func newWorld(s *Server, seed uint64) *world {
 	w := &world{s: s, rng: rand.New(rand.NewPCG(seed, 0)), keys: map[string]*killKey{}}
 	s.mustObject("PUT", loadBucket, nil)
+	w.more = []deeds{newKillMultiparts(w), newKillHistories(w), newKillParted(w), newKillOnce(w)}
 	return w
 }
 
-// content returns the bytes that belong to a seed: most are small, some take a
-// while.
-func content(seed uint64) []byte {
-	if seed == 0 {
-		return nil
-	}
-	size := int(seed * 7919 % 60_000)
-	switch seed % 16 {
-	case 0:
-		size = 0
-	case 1:
-		size = 1
-	case 2, 3:
-		size = 1<<20 + int(seed%1000)
-	}
-	return noise(seed, size)
-}
+// workers is how many there are of each kind.
+const workers = 3
 
 // load runs workers against the server until so many answers came, and kills it
 // a moment later amid their work.
@@ -80,11 +79,15 @@ func (w *world) load(answers int64, moment time.Duration) {
 	w.s.t.Helper()
 	enough := w.answers.Load() + answers
 	var wg sync.WaitGroup
-	for i := range 4 {
+	for i := range workers {
 		files := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
 		keys := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
+		for _, d := range w.more {
+			r := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))
+			wg.Go(func() { w.work(func() error { return d.act(r, i) }) })
+		}
 		wg.Go(func() { w.work(func() error { return w.session(files) }) })
-		wg.Go(func() { w.work(func() error { return w.object(keys.Uint64(), i) }) })
+		wg.Go(func() { w.work(func() error { return w.object(keys, i) }) })
 	}
 	eventually(w.s.t, "the load makes progress", func() bool { return w.answers.Load() >= enough })
 	time.Sleep(moment) // of the crash: it is what is being tried
@@ -109,7 +112,7 @@ func (w *world) refuse(what string, a answer) error {
 // session takes one file some way along its path.
 func (w *world) session(r *rand.Rand) error {
 	u := &killUpload{data: w.serial.Add(1)}
-	data := content(u.data)
+	data := noise(u.data, sizeOf(u.data))
 	n := newUpload{Filename: "load.bin", ContentType: octets, Size: int64(len(data))}
 	if r.IntN(2) == 0 {
 		n.SHA256 = payloadHash(data)
@@ -169,29 +172,44 @@ func (w *world) ask(s *step, method, path string, want int) error {
 // keysEach is how many keys a worker writes over and over.
 const keysEach = 5
 
-// object writes or deletes one of a worker's keys.
-func (w *world) object(random uint64, worker int) error {
-	path := fmt.Sprintf("%s/worker %d/key-%d", loadBucket, worker, random%keysEach)
-	w.mu.Lock()
-	k := w.keys[path]
-	if k == nil {
-		k = &killKey{path: path, may: []uint64{0}}
-		w.keys[path] = k
+// object writes, copies to or deletes one of a worker's keys.
+func (w *world) object(r *rand.Rand, worker int) error {
+	k := w.key(fmt.Sprintf("%s/worker %d/key-%d", loadBucket, worker, r.IntN(keysEach)))
+	switch r.IntN(4) {
+	case 0:
+		return w.write(k, nil, func() (answer, error) { return w.s.root.object("DELETE", k.path, "", nil, nil) })
+	case 1:
+		source := w.key(fmt.Sprintf("%s/worker %d/key-%d", loadBucket, worker, r.IntN(keysEach)))
+		if source == k || source.now() == nil {
+			return nil
+		}
+		return w.copyKey(k, source)
 	}
-	w.mu.Unlock()
-	method, seed := "PUT", w.serial.Add(1)
-	if random>>32%4 == 0 {
-		method, seed = "DELETE", 0
-	}
-	k.may = append(k.may, seed)
-	a, err := w.s.root.object(method, path, "", content(seed), nil)
+	return w.put(k, w.fresh())
+}
+
+// put writes a key.
+func (w *world) put(k *killKey, m matter) error {
+	return w.write(k, m, func() (answer, error) { return w.s.root.object("PUT", k.path, "", m.bytes(), nil) })
+}
+
+// copyKey writes a key by a copy of another one of the same worker.
+func (w *world) copyKey(k, source *killKey) error {
+	from := http.Header{"X-Amz-Copy-Source": {string(sigv4.AppendPath(nil, source.path))}}
+	return w.write(k, source.now(), func() (answer, error) { return w.s.root.object("PUT", k.path, "", nil, from) })
+}
+
+// write notes what a key may become, and what it is once that is acknowledged.
+func (w *world) write(k *killKey, m matter, do func() (answer, error)) error {
+	k.may = append(k.may, m)
+	a, err := do()
 	if err != nil {
 		return err
 	}
-	if a.Status >= 300 {
-		return w.refuse(method, a)
+	if a.Status >= 300 || a.code() != "" {
+		return w.refuse("write "+k.path, a)
 	}
-	k.may = []uint64{seed}
+	k.is(m)
 	w.s3Acknowledged.Add(1)
 	return nil
 }

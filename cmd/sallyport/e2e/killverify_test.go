@@ -30,6 +30,9 @@ func (w *world) verify() {
 		w.verifyUpload(w.uploads[w.rng.IntN(w.checked)])
 	}
 	w.checked = len(w.uploads)
+	for _, d := range w.more {
+		d.settle()
+	}
 	w.verifyKeys()
 }
 
@@ -38,6 +41,9 @@ func (w *world) verifyAll() {
 	w.s.t.Helper()
 	for _, u := range w.uploads {
 		w.verifyUpload(u)
+	}
+	for _, d := range w.more {
+		d.verify()
 	}
 	w.verifyKeys()
 }
@@ -146,49 +152,52 @@ func (w *world) verifySpent(u *killUpload) {
 // agree.
 func (w *world) verifyKeys() {
 	w.s.t.Helper()
-	var there []string
+	there := map[string][]string{loadBucket: nil, onceBucket: nil}
 	for path, k := range w.keys {
 		if len(k.may) > 1 {
 			w.s3Interrupted++
 		}
-		a, err := w.s.root.object("GET", path, "", nil, nil)
-		if err != nil {
-			w.s.t.Fatal(err)
-		}
-		i := slices.IndexFunc(k.may, func(seed uint64) bool {
-			if seed == 0 {
-				return a.is(http.StatusNotFound, "NoSuchKey")
-			}
-			return a.Status == http.StatusOK && bytes.Equal(a.Body, content(seed))
-		})
-		if i < 0 {
-			w.s.t.Errorf("%s: %s with %d bytes is none of the %d that it may be", path, a, len(a.Body), len(k.may))
-			continue
-		}
-		k.may = []uint64{k.may[i]}
-		if k.may[0] != 0 {
-			there = append(there, strings.TrimPrefix(path, loadBucket+"/"))
+		w.settleKey(k)
+		if k.now() != nil {
+			bucket, key, _ := strings.Cut(path[1:], "/")
+			there["/"+bucket] = append(there["/"+bucket], key)
 		}
 	}
-	slices.Sort(there)
-	if listed := w.list(); !slices.Equal(listed, there) {
-		w.s.t.Errorf("listed are %v, there are %v", listed, there)
+	for bucket, keys := range there {
+		slices.Sort(keys)
+		if listed := w.list(bucket); !slices.Equal(listed, keys) {
+			w.s.t.Errorf("listed are %v, there are %v", listed, keys)
+		}
 	}
 }
 
-// list returns the keys of the bucket.
-func (w *world) list() []string {
+// settleKey reads a key: it has to be one of what it may be, and is that then.
+func (w *world) settleKey(k *killKey) {
 	w.s.t.Helper()
-	a, err := w.s.root.object("GET", loadBucket, "list-type=2", nil, nil)
-	if err != nil || a.Status != http.StatusOK {
-		w.s.t.Fatalf("list: %s, %v", a, err)
+	a, err := w.s.root.object("GET", k.path, "", nil, nil)
+	if err != nil {
+		w.s.t.Fatal(err)
 	}
+	i := slices.IndexFunc(k.may, func(m matter) bool {
+		if m == nil {
+			return a.is(http.StatusNotFound, "NoSuchKey")
+		}
+		return a.Status == http.StatusOK && bytes.Equal(a.Body, m.bytes())
+	})
+	if i < 0 {
+		w.s.t.Errorf("%s: %s with %d bytes is none of the %d that it may be", k.path, a, len(a.Body), len(k.may))
+		return
+	}
+	k.is(k.may[i])
+}
+
+// list returns the keys of a bucket.
+func (w *world) list(bucket string) []string {
+	w.s.t.Helper()
 	var listing struct {
 		Contents []struct{ Key string }
 	}
-	if err := xml.Unmarshal(a.Body, &listing); err != nil {
-		w.s.t.Fatal(err)
-	}
+	w.get(bucket, "list-type=2", &listing)
 	var keys []string
 	for _, entry := range listing.Contents {
 		keys = append(keys, entry.Key)
@@ -196,24 +205,47 @@ func (w *world) list() []string {
 	return keys
 }
 
-// verifyBlobs counts: what lives has a blob each, and nothing else has.
+// get reads a document of the S3 port that has to be there.
+func (w *world) get(path, query string, into any) {
+	w.s.t.Helper()
+	a, err := w.s.root.object("GET", path, query, nil, nil)
+	if err != nil || a.Status != http.StatusOK {
+		w.s.t.Fatalf("GET %s?%s: %s, %v", path, query, a, err)
+	}
+	if err := xml.Unmarshal(a.Body, into); err != nil {
+		w.s.t.Fatal(err)
+	}
+}
+
+// verifyBlobs counts: what lives has a blob for each put that it is made of, and
+// nothing else has.
 func (w *world) verifyBlobs() {
 	w.s.t.Helper()
-	want := 0
+	seeds := map[uint64]bool{}
+	see := func(p piece) { seeds[p.seed] = true }
 	for _, u := range w.uploads {
 		if u.put.acknowledged && !u.deleted.acknowledged && !u.aborted.acknowledged {
-			want++
+			see(piece{seed: u.data})
 		}
 	}
 	for _, k := range w.keys {
-		if k.may[0] != 0 {
-			want++
+		for _, p := range k.now() {
+			see(p)
 		}
 	}
-	if got := len(w.s.blobs()); got != want {
-		w.s.t.Errorf("the backend holds %d blobs, want %d", got, want)
+	for _, d := range w.more {
+		d.live(see)
+	}
+	if got := len(w.s.blobs()); got != len(seeds) {
+		w.s.t.Errorf("the backend holds %d blobs, want %d", got, len(seeds))
 	}
 }
+
+// tally counts the events of the audit log, by type and by the id of the upload,
+// or else the object, that they are about.
+type tally map[logged]int
+
+type logged struct{ kind, id string }
 
 // verifyAudit recomputes the log and looks for the events of what happened.
 func (w *world) verifyAudit() {
@@ -221,25 +253,31 @@ func (w *world) verifyAudit() {
 	if out, ok := w.s.cli("audit", "verify"); !ok {
 		w.s.t.Errorf("audit verify: %s", out)
 	}
-	type of struct{ kind, upload string }
-	events := map[of]int{}
+	events := tally{}
 	all, _ := w.s.audit()
 	for i, e := range all {
 		if e.Seq != uint64(i) {
 			w.s.t.Fatalf("event %d has number %d", i, e.Seq)
 		}
-		events[of{e.Type, e.Upload}]++
+		id := e.Upload
+		if id == "" {
+			id = e.Object
+		}
+		events[logged{e.Type, id}]++
+	}
+	for _, d := range w.more {
+		d.logged(events)
 	}
 	for _, u := range w.uploads {
 		for kind, happened := range map[string]bool{
 			"upload.created": true, "upload.received": u.put.acknowledged, "upload.finalized": u.finalized.acknowledged,
 			"upload.aborted": u.aborted.acknowledged, "object.deleted": u.deleted.acknowledged || u.aborted.acknowledged,
 		} {
-			if n := events[of{kind, u.UploadID}]; n > 1 || (n == 1) != happened {
+			if n := events[logged{kind, u.UploadID}]; n > 1 || (n == 1) != happened {
 				w.s.t.Errorf("%s is in the log %d times, and it is %t that it happened", kind, n, happened)
 			}
 		}
-		n := events[of{"object.published", u.UploadID}]
+		n := events[logged{"object.published", u.UploadID}]
 		if n > 1 || n == 1 && !u.finalized.acknowledged || n == 0 && u.finalized.acknowledged && !u.deleted.asked {
 			w.s.t.Errorf("object.published is in the log %d times", n)
 		}
