@@ -106,9 +106,11 @@ func isField(line []byte, name string) bool {
 
 // expectation puts Expect and Connection into the one spelling that fasthttp
 // understands. An HTTP/1.0 client must not be sent a 100 (RFC 9110, section 10.1.1).
+// A body of declared length 0 is asked for, too: botocore reads every later answer
+// on a connection wrong on which an Expect was answered without a 100.
 func expectation(h *fasthttp.RequestHeader, t *turn) {
 	if e := h.Peek(fasthttp.HeaderExpect); len(e) > 0 {
-		if h.IsHTTP11() && t.hasBody() {
+		if h.IsHTTP11() && (t.hasBody() || t.length == 0) {
 			h.Set(fasthttp.HeaderExpect, "100-continue")
 		} else {
 			h.Del(fasthttp.HeaderExpect)

@@ -190,6 +190,18 @@ func TestExpectContinue(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an empty body is invited, and the connection goes on", func(t *testing.T) {
+		c := f.dial()
+		for range 2 {
+			c.send("PUT /k HTTP/1.1\r\nHost: s\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n")
+			if resp, err := http.ReadResponse(c.br, nil); err != nil || resp.StatusCode != 100 {
+				t.Fatalf("want 100, got %v, %v", resp, err)
+			}
+			if resp, body := c.answer(); resp.StatusCode != 200 || body != "0" {
+				t.Errorf("status %d, body %q", resp.StatusCode, body)
+			}
+		}
+	})
 	t.Run("no body, no invitation", func(t *testing.T) {
 		c := f.dial()
 		c.send("GET /k HTTP/1.1\r\nHost: s\r\nExpect: 100-continue\r\n\r\n")
