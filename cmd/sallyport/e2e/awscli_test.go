@@ -34,7 +34,7 @@ func testAWSCLI(t *testing.T, a account) {
 	aws.refuses("404", "s3", "cp", "--only-show-errors", other+"/copied/small.bin", "gone.bin")
 
 	tree := aws.oddTree("tree")
-	aws.run("s3", "sync", "--quiet", "tree", home+"/tree")
+	aws.run("s3", "sync", "--only-show-errors", "tree", home+"/tree")
 	if again := aws.run("s3", "sync", "tree", home+"/tree"); strings.TrimSpace(again) != "" {
 		t.Errorf("a second sync sends\n%s", again)
 	}
