@@ -103,14 +103,18 @@ func (c *checker) references() error {
 			return err
 		}
 		var extents []Extent
+		parts := 0
 		err := c.Scan(tParts, under(m.Tenant, string(m.ID)), func(_, value []byte) error {
 			var p Part
 			err := decode(tParts, value, &p)
-			extents = append(extents, p.Extents...)
+			extents, parts = append(extents, p.Extents...), parts+1
 			return err
 		})
 		if err != nil {
 			return err
+		}
+		if m.Pieces != len(extents)-parts {
+			c.report("multipart upload %s has %d pieces more than parts and counts %d", m.ID, len(extents)-parts, m.Pieces)
 		}
 		return c.held(m.Object(), extents)
 	})

@@ -110,6 +110,7 @@ type assembly struct {
 	listed []Part
 	others []Part // stored, but not listed
 	object Object
+	merged []BlobKey // see merged
 }
 
 func (t *txn) assemble(tenant TenantName, c *Completion) (a assembly, err error) {
@@ -197,6 +198,7 @@ func (a *assembly) build(c *Completion) error {
 	if c.Size >= 0 && c.Size != o.Size {
 		return fmt.Errorf("%w: the parts have %d bytes", ErrInvalid, o.Size)
 	}
+	o.Extents, a.merged = merged(o.Extents)
 	var err error
 	if o.ETag, err = multipartETag(etags); err != nil {
 		return err
@@ -254,6 +256,11 @@ func (t *txn) complete(by Actor, c *Completion, a *assembly) error {
 			return err
 		}
 	}
+	for _, blob := range a.merged {
+		if err := t.unrefer(blob, m.Object()); err != nil {
+			return err
+		}
+	}
 	notes := notesOf(a.listed)
 	if err := t.put(tObjectParts, keyOf(m.Tenant, string(m.Object())), &notes); err != nil {
 		return err
@@ -264,7 +271,7 @@ func (t *txn) complete(by Actor, c *Completion, a *assembly) error {
 	if err := t.Put(tMultipartsDone, timed(t.now, m.Tenant, string(m.ID)), nil); err != nil {
 		return err
 	}
-	m.CompletedAt, m.ETag = t.now, a.object.ETag
+	m.CompletedAt, m.ETag, m.Pieces = t.now, a.object.ETag, 0
 	if err := t.putMultipart(m); err != nil {
 		return err
 	}

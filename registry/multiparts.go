@@ -26,6 +26,7 @@ type Multipart struct {
 	// that a completion can be repeated.
 	CompletedAt time.Time
 	ETag        string
+	Pieces      int // extents that its parts have beyond one each
 }
 
 // multipartAge is how long a completed upload is remembered.

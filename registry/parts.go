@@ -108,24 +108,34 @@ func (t *txn) putPart(m *Multipart, n NewPart) (Part, error) {
 	if err != nil {
 		return Part{}, err
 	}
-	// New references first: an earlier part may be of the same blob.
+	return p, t.replacePart(m, &p)
+}
+
+// replacePart puts a part in the place of an earlier one of its number, if any.
+func (t *txn) replacePart(m *Multipart, p *Part) error {
+	var earlier Part
+	key := partKey(m.Tenant, string(m.ID), p.Number)
+	if err := t.load(tParts, key, &earlier); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	switch changed, err := m.count(p, &earlier); {
+	case err != nil:
+		return err
+	case changed:
+		if err := t.putMultipart(m); err != nil {
+			return err
+		}
+	}
+	// New references first: the earlier part may be of the same blob.
 	for _, x := range p.Extents {
 		if err := t.refer(x.Blob, m.Object(), 1); err != nil {
-			return Part{}, err
+			return err
 		}
 	}
-	var earlier Part
-	key := partKey(m.Tenant, string(m.ID), n.Number)
-	switch err := t.load(tParts, key, &earlier); {
-	case err == nil:
-		err = t.unreferAll(earlier.Extents, m.Object())
-		if err != nil {
-			return Part{}, err
-		}
-	case !errors.Is(err, ErrNotFound):
-		return Part{}, err
+	if err := t.unreferAll(earlier.Extents, m.Object()); err != nil {
+		return err
 	}
-	return p, t.put(tParts, key, &p)
+	return t.put(tParts, key, p)
 }
 
 func (t *txn) settlePart(m *Multipart, i *Intent) error {

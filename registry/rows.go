@@ -128,6 +128,7 @@ func (m *Multipart) fields(c *codec) {
 	c.time(&m.CreatedAt)
 	c.time(&m.CompletedAt)
 	text(c, &m.ETag)
+	whole(c, &m.Pieces)
 }
 
 func (k *Kept) fields(c *codec) {
