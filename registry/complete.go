@@ -33,6 +33,9 @@ type Completion struct {
 	Verdict  Verdict
 	Detected string
 	SHA256   string
+	// Inspected is what it read: one that would be of other extents is ErrPart. An
+	// ETag is too little to tell a part by that was replaced since.
+	Inspected []Extent
 }
 
 // Assembled is what a completion would make: its bytes, size, ETag and checksums,
@@ -245,6 +248,9 @@ func (t *txn) complete(by Actor, c *Completion, a *assembly) error {
 	m := &a.upload
 	if err := t.holds(c.Conditions, m.Tenant, m.Bucket, m.Key); err != nil {
 		return err
+	}
+	if c.Inspected != nil && !slices.Equal(c.Inspected, a.object.Extents) {
+		return fmt.Errorf("%w: one was replaced while they were inspected", ErrPart)
 	}
 	for i := range a.others {
 		if err := t.dropPart(m, &a.others[i]); err != nil {

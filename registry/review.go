@@ -19,7 +19,7 @@ const (
 // one, a rejected one (release) or a published one (reject). A release comes
 // too late (ErrConflict) if its key was written or deleted since, and it was not a
 // version of its own. Rejecting withdraws all objects that share bytes with it,
-// which it returns too; releasing is of this one alone. reason is a code.
+// which it returns too, and parts of open multipart uploads; releasing is of this one alone. reason is a code.
 // ErrNotFound, ErrConflict, ErrInvalid.
 func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, reason string) (o Object, shared []Object, err error) {
 	if !isWord(reason) {
@@ -43,6 +43,9 @@ func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, 
 			return t.release(by, &o, ev)
 		case RejectObject:
 			if shared, err = t.sharing(&o); err != nil {
+				return err
+			}
+			if err := t.withdrawParts(&o); err != nil {
 				return err
 			}
 			if err := t.withdraw(&o, ev); err != nil {
@@ -89,7 +92,7 @@ func (t *txn) sharing(o *Object) (found []Object, err error) {
 			seen[id] = true
 			other, err := t.object(o.Tenant, id)
 			if errors.Is(err, ErrNotFound) {
-				continue // a multipart upload: what it becomes is inspected anew
+				continue // a multipart upload: see withdrawParts
 			}
 			if err != nil {
 				return nil, err

@@ -129,7 +129,7 @@ func (p *Pipeline) inspect(ctx context.Context, actor registry.Actor, b registry
 	if err := p.mayShow(b, o.ContentType, c.Detected, o.Size); err != nil {
 		return err
 	}
-	c.Verdict = p.builtIn()
+	c.Verdict, c.Inspected = p.builtIn(), o.Extents
 	return nil
 }
 
