@@ -28,6 +28,7 @@ type NewCopy struct {
 	Checksums    map[string]string
 	ChecksumType ChecksumType
 	Conditions   Conditions // on the destination
+	OneUse       OneUse
 	// Verdict is the source's, which a whole copy inherits, or what the
 	// destination's rules made of it.
 	Verdict Verdict
@@ -54,6 +55,9 @@ func (l *Ledger) CopyObject(ctx context.Context, by Actor, n NewCopy) (Object, e
 			return err
 		}
 		if err := t.holds(n.Conditions, by.Tenant, n.Bucket, n.Key); err != nil {
+			return err
+		}
+		if err := t.useURL(by.Tenant, n.OneUse); err != nil {
 			return err
 		}
 		source, err := t.source(by.Tenant, n.Source)

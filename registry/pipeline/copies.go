@@ -26,6 +26,7 @@ type CopyRequest struct {
 	// are read for it then. "" keeps what the source has.
 	ChecksumAlgorithm string
 	Conditions        registry.Conditions
+	OneUse            registry.OneUse
 }
 
 // Copied is the outcome of a copy.
@@ -57,6 +58,9 @@ func (p *Pipeline) copyObject(ctx context.Context, actor registry.Actor, req Cop
 	if err := mayKeep(actor, bucket, req.Kept); err != nil {
 		return c, err
 	}
+	if req.OneUse, err = p.unused(ctx, actor, bucket, req.OneUse); err != nil {
+		return c, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	x := p.transfers.join(identity(actor), func() { cancel(ErrCut) })
@@ -70,7 +74,7 @@ func (p *Pipeline) copyObject(ctx context.Context, actor registry.Actor, req Cop
 		return c, ErrSelfCopy
 	}
 	n := registry.NewCopy{
-		Source: src.ID, Bucket: req.Bucket, Key: req.Key, Kept: req.kept(&src), Conditions: req.Conditions,
+		Source: src.ID, Bucket: req.Bucket, Key: req.Key, Kept: req.kept(&src), Conditions: req.Conditions, OneUse: req.OneUse,
 	}
 	if err := p.limits.Whole(bucket, n.ContentType, src.Size); err != nil {
 		return c, err

@@ -138,6 +138,7 @@ type PartCopyRequest struct {
 	// Offset and Length are the range of the source, which must lie within it;
 	// Length < 0 is all of it.
 	Offset, Length int64
+	OneUse         registry.OneUse
 }
 
 // ErrRange: the range lies outside the source of the copy.
@@ -162,6 +163,9 @@ func (p *Pipeline) copyPart(ctx context.Context, actor registry.Actor, req PartC
 	}
 	if req.Number < 1 || req.Number > registry.MaxParts {
 		return part, "", ErrPartNumber
+	}
+	if req.OneUse, err = p.unused(ctx, actor, bucket, req.OneUse); err != nil {
+		return part, "", err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -193,6 +197,7 @@ func (p *Pipeline) copyPart(ctx context.Context, actor registry.Actor, req PartC
 	}
 	part, err = p.ledger.PutPart(context.WithoutCancel(ctx), actor, registry.NewPart{
 		Multipart: req.ID, Bucket: req.Bucket, Key: req.Key, Number: req.Number, Stored: stored, Source: run,
+		OneUse: req.OneUse,
 	})
 	if errors.Is(err, registry.ErrNotFound) {
 		err = ofSource(err)

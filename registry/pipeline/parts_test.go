@@ -317,4 +317,23 @@ func TestPresignedPutsOfASingleUseBucket(t *testing.T) {
 	if _, err := r.putPart(req, text); !errors.Is(err, registry.ErrURLUsed) {
 		t.Errorf("second use for a part: %v, want ErrURLUsed", err)
 	}
+	clone := copyTo("once", "copy")
+	clone.Source = pipeline.Source{Bucket: "once", Key: "k"}
+	clone.OneUse = registry.OneUse{Hash: string(bytes.Repeat([]byte{9}, 32)), Expires: once.Expires}
+	if _, err := r.Copy(t.Context(), admin, clone); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Copy(t.Context(), admin, clone); !errors.Is(err, registry.ErrURLUsed) {
+		t.Errorf("second use for a copy: %v, want ErrURLUsed", err)
+	}
+	part := pipeline.PartCopyRequest{
+		MultipartRef: refOf(m), Number: 2, Source: clone.Source, Length: -1,
+		OneUse: registry.OneUse{Hash: string(bytes.Repeat([]byte{10}, 32)), Expires: once.Expires},
+	}
+	if _, _, err := r.CopyPart(t.Context(), admin, part); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := r.CopyPart(t.Context(), admin, part); !errors.Is(err, registry.ErrURLUsed) {
+		t.Errorf("second use for a copied part: %v, want ErrURLUsed", err)
+	}
 }

@@ -66,7 +66,7 @@ func copyResult(o *registry.Object) *document {
 
 // copyRequest reads the headers.
 func (a *API) copyRequest(r *request) (pipeline.CopyRequest, error) {
-	req := pipeline.CopyRequest{Bucket: r.bucket, Key: r.key}
+	req := pipeline.CopyRequest{Bucket: r.bucket, Key: r.key, OneUse: r.oneUse()}
 	var err error
 	if req.Source, err = r.copySource(); err != nil {
 		return req, err

@@ -69,7 +69,7 @@ func (r *request) partError(err error) error {
 // copyPart is UploadPartCopy. Where the upload asks for a checksum the source's bytes
 // are read.
 func (a *API) copyPart(c *fiber.Ctx, r *request) error {
-	req := pipeline.PartCopyRequest{MultipartRef: r.multipart(), Number: r.partNumber()}
+	req := pipeline.PartCopyRequest{MultipartRef: r.multipart(), Number: r.partNumber(), OneUse: r.oneUse()}
 	var err error
 	if req.Source, err = r.copySource(); err != nil {
 		return err
