@@ -42,10 +42,12 @@ const (
 )
 
 // auditTables are the tables this file draws; auditAppendTables those of them
-// that only grow at their end.
+// that only grow at their end, auditQuietTables those that are written by one
+// commit in many.
 var (
 	auditTables       = []kv.Table{tableAuditLeaves, tableAuditTiles, tableAuditTenants, tableAccessBlocks, tableAuditState}
 	auditAppendTables = []kv.Table{tableAuditLeaves, tableAccessBlocks}
+	auditQuietTables  = []kv.Table{tableAuditTiles, tableAccessBlocks, tableAuditState}
 )
 
 // Rows of audit_state.

@@ -47,7 +47,7 @@ func BenchmarkUpdates(b *testing.B) {
 				if err := f.store.Close(); err != nil {
 					b.Fatal(err)
 				}
-				s, err := boltkv.Open(f.path, boltkv.Options{Tables: auditTables, AppendTables: auditAppendTables})
+				s, err := boltkv.Open(f.path, boltkv.Options{Tables: auditTables, AppendTables: auditAppendTables, QuietTables: auditQuietTables})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -18,7 +18,7 @@ func TestAuditOfALedger(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	open := func() *registry.Ledger {
 		t.Helper()
-		s, err := boltkv.Open(path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
+		s, err := boltkv.Open(path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func newAuditFile(tb testing.TB) *auditFile {
 
 func (f *auditFile) openStore(tb testing.TB) {
 	tb.Helper()
-	s, err := boltkv.Open(f.path, boltkv.Options{Tables: auditTables, AppendTables: auditAppendTables, NoSync: true})
+	s, err := boltkv.Open(f.path, boltkv.Options{Tables: auditTables, AppendTables: auditAppendTables, QuietTables: auditQuietTables, NoSync: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

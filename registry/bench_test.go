@@ -18,7 +18,7 @@ import (
 // benchHouse is a durable ledger with a tenant and a direct bucket.
 func benchHouse(b *testing.B) *house {
 	b.Helper()
-	s, err := boltkv.Open(filepath.Join(b.TempDir(), "ledger.db"), boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables})
+	s, err := boltkv.Open(filepath.Join(b.TempDir(), "ledger.db"), boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables})
 	if err != nil {
 		b.Fatal(err)
 	}

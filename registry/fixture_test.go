@@ -93,7 +93,7 @@ func (h *house) ctx() context.Context { return context.WithoutCancel(h.Context()
 
 func (h *house) open() {
 	h.Helper()
-	s, err := boltkv.Open(h.path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
+	s, err := boltkv.Open(h.path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: true})
 	h.must(err)
 	var store kv.Store = s
 	if h.wrap != nil {

@@ -15,10 +15,12 @@ import (
 )
 
 // Tables are all tables of a ledger; AppendTables those of them whose keys
-// mostly grow. A kv.Store is opened with them.
+// mostly grow, QuietTables those that few commits write. A kv.Store is opened
+// with them.
 var (
 	Tables       = slices.Concat(ledgerTables, auditTables)
 	AppendTables = slices.Concat(ledgerAppendTables, auditAppendTables)
+	QuietTables  = slices.Concat(ledgerQuietTables, auditQuietTables)
 )
 
 // Config is what a Ledger is made of.

@@ -76,6 +76,12 @@ var ledgerAppendTables = []kv.Table{
 	tScanDue, tIntents, tGarbage, tReferences,
 }
 
+// ledgerQuietTables are those that few commits write: who there is, and what their
+// buckets are like.
+var ledgerQuietTables = []kv.Table{
+	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
+}
+
 // Keys of the meta table.
 var (
 	metaSchema = []byte("schema")

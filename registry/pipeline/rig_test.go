@@ -94,7 +94,7 @@ func (r *rig) open() {
 		r.tb.Fatal(err)
 	}
 	bolt, err := boltkv.Open(filepath.Join(r.dir, "ledger.db"), boltkv.Options{
-		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
+		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: true})
 	if err != nil {
 		r.tb.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func newHouse(t testing.TB, change ...func(*auth.Config)) *house {
 	t.Helper()
 	h := &house{TB: t}
 	store, err := boltkv.Open(filepath.Join(t.TempDir(), "ledger.db"), boltkv.Options{
-		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
+		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: true})
 	h.must(err)
 	h.ledger, err = registry.Open(h.ctx(), registry.Config{Store: store, Now: h.now,
 		Elapsed: func() time.Duration { return time.Duration(h.now().UnixNano()) }})

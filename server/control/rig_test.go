@@ -99,7 +99,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	r.keep(r.root.secret, dir, "/staging/", "/accepted/")
 	_, isBenchmark := tb.(*testing.B)
 	bolt, err := boltkv.Open(filepath.Join(dir, "ledger.db"), boltkv.Options{
-		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: !isBenchmark})
+		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: !isBenchmark})
 	must(tb, err)
 	r.ledger, err = registry.Open(context.Background(), registry.Config{Store: bolt, Now: r.now, Elapsed: r.elapsed})
 	must(tb, err)

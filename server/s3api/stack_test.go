@@ -110,7 +110,7 @@ func newStack(t testing.TB, change ...func(*setup)) *stack {
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir, start := t.TempDir(), time.Now()
 	bolt, err := boltkv.Open(filepath.Join(dir, "ledger.db"), boltkv.Options{
-		Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: true})
+		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: true})
 	s.must(err)
 	s.ledger, err = registry.Open(s.ctx(), registry.Config{
 		Store: bolt, Now: s.now, Log: log,

@@ -80,7 +80,7 @@ func benchLedgerOf(t *testing.T, b *bench, objects int64) {
 
 func openLedger(t *testing.T, path string, unflushed bool) *ledgerHouse {
 	t.Helper()
-	store, err := boltkv.Open(path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, NoSync: unflushed})
+	store, err := boltkv.Open(path, boltkv.Options{Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, NoSync: unflushed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func (s *Store) FailLastFlush(err error) error {
 		return berr
 	}
 	id := btx.ID()
-	if err := btx.Bucket([]byte(s.tables[0].name)).Put([]byte("unknown"), nil); err != nil {
+	if err := s.tables[0].bucket(btx).Put([]byte("unknown"), nil); err != nil {
 		return err
 	}
 	if err := btx.Commit(); err != nil {
@@ -33,7 +33,7 @@ func (s *Store) Waiting() int { return s.queue.len() }
 // LeafPages returns how many pages hold a table's rows.
 func (s *Store) LeafPages(name kv.Table) (n int, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
-		n = tx.Bucket([]byte(name)).Stats().LeafPageN
+		n = s.tables[s.index[name]].bucket(tx).Stats().LeafPageN
 		return nil
 	})
 	return n, err

@@ -32,6 +32,8 @@ func TestOpenErrors(t *testing.T) {
 		{"not a ledger", damaged, options(), nil, "damaged.db"},
 		{"table twice", filepath.Join(dir, "a.db"), boltkv.Options{Tables: []kv.Table{"t", "t"}}, nil, `"t"`},
 		{"table without name", filepath.Join(dir, "a.db"), boltkv.Options{Tables: []kv.Table{""}}, nil, "empty"},
+		{"unknown quiet table", filepath.Join(dir, "a.db"),
+			boltkv.Options{Tables: []kv.Table{"t"}, QuietTables: []kv.Table{"u"}}, kv.ErrNoTable, `"u"`},
 		{"unknown append table", filepath.Join(dir, "a.db"),
 			boltkv.Options{Tables: []kv.Table{"t"}, AppendTables: []kv.Table{"u"}}, kv.ErrNoTable, `"u"`},
 	}
@@ -106,6 +108,34 @@ func TestNewTables(t *testing.T) {
 		})
 		if err := errors.Join(err, s.Close()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestQuietTables opens a file with tables that become quiet and cease to be, short
+// ones, which lie inside another's page, and long ones.
+func TestQuietTables(t *testing.T) {
+	dir := t.TempDir()
+	tables := []kv.Table{"a", "b", "c"}
+	rows := map[kv.Table]int{"a": 1, "b": 3000, "c": 0}
+	for round, quiet := range [][]kv.Table{nil, {"a", "b"}, {"a", "b", "c"}, {"b"}, {"c"}, nil} {
+		s := mustOpen(t, dir, boltkv.Options{Tables: tables, QuietTables: quiet})
+		err := s.Update(context.Background(), func(tx kv.Tx) error {
+			for _, table := range tables {
+				for i := range rows[table] {
+					key, was := fmt.Appendf(nil, "%s%d", table, i), fmt.Append(nil, round-1)
+					if v, err := tx.Get(table, key); round > 0 && string(v) != string(was) {
+						return fmt.Errorf("table %s holds %q, %w", table, v, err)
+					}
+					if err := tx.Put(table, key, fmt.Append(nil, round)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err := errors.Join(err, s.Check(context.Background()), s.Close()); err != nil {
+			t.Fatalf("round %d: %v", round, err)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (o *overlay) apply(s *Store, btx *bolt.Tx) error {
 		if len(p.order) == 0 {
 			continue
 		}
-		b := btx.Bucket([]byte(s.tables[i].name))
+		b := s.tables[i].bucket(btx)
 		b.FillPercent = s.tables[i].fillPercent
 		for _, j := range p.order {
 			var err error

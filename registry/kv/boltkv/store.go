@@ -44,6 +44,11 @@ type Options struct {
 	// AppendTables are the tables, out of Tables, whose new keys are always
 	// greater than those they hold. It saves space and changes no behaviour.
 	AppendTables []kv.Table
+	// QuietTables are tables, out of Tables, that few updates write. They are
+	// kept apart, so that the page which every commit writes, where the file
+	// says where its tables are, is not made longer by theirs. A table that
+	// became one, or is none any more, is moved when the file is opened.
+	QuietTables []kv.Table
 	// InitialMmapSize is how many bytes of address space to map at once. A
 	// file that outgrows it is mapped anew, which waits for every running
 	// View. 0 means 64 GiB (256 MiB on 32-bit machines); no memory is used.
@@ -85,6 +90,7 @@ type Store struct {
 type table struct {
 	name        kv.Table
 	fillPercent float64
+	quiet       bool
 }
 
 var _ kv.Store = (*Store)(nil)
@@ -120,26 +126,33 @@ func open(path string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if err := s.setTables(o); err != nil {
+		return nil, err
+	}
+	s.snapshots.New = func() any { return newSnapshot(s) }
+	var err error
+	s.db, err = openBolt(path, boltOptions(o))
+	return s, err
+}
+
+func (s *Store) setTables(o Options) error {
 	for i, name := range o.Tables {
-		if _, twice := s.index[name]; twice || name == "" {
-			return nil, fmt.Errorf("table %q is empty or named twice", name)
+		if _, twice := s.index[name]; twice || name == "" || name == quietBucket {
+			return fmt.Errorf("table %q is empty or named twice", name)
 		}
 		fill := bolt.DefaultFillPercent
 		if slices.Contains(o.AppendTables, name) {
 			fill = appendFill
 		}
 		s.index[name] = i
-		s.tables = append(s.tables, table{name, fill})
+		s.tables = append(s.tables, table{name, fill, slices.Contains(o.QuietTables, name)})
 	}
-	for _, name := range o.AppendTables {
+	for _, name := range slices.Concat(o.AppendTables, o.QuietTables) {
 		if _, ok := s.index[name]; !ok {
-			return nil, fmt.Errorf("append table %q: %w", name, kv.ErrNoTable)
+			return fmt.Errorf("table %q is in no list but that of append or quiet tables: %w", name, kv.ErrNoTable)
 		}
 	}
-	s.snapshots.New = func() any { return newSnapshot(s) }
-	var err error
-	s.db, err = openBolt(path, boltOptions(o))
-	return s, err
+	return nil
 }
 
 func boltOptions(o Options) *bolt.Options {
@@ -175,17 +188,6 @@ func openBolt(path string, o *bolt.Options) (db *bolt.DB, err error) {
 		return nil, kv.ErrInUse
 	}
 	return db, err
-}
-
-func (s *Store) createTables() error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		for _, t := range s.tables {
-			if _, err := tx.CreateBucketIfNotExists([]byte(t.name)); err != nil {
-				return fmt.Errorf("create table %s: %w", t.name, err)
-			}
-		}
-		return nil
-	})
 }
 
 func syncFolder(dir string) error {

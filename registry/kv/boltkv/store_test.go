@@ -12,7 +12,7 @@ import (
 )
 
 func options() boltkv.Options {
-	return boltkv.Options{Tables: kvtest.Tables(), AppendTables: []kv.Table{kvtest.Log}}
+	return boltkv.Options{Tables: kvtest.Tables(), AppendTables: []kv.Table{kvtest.Log}, QuietTables: []kv.Table{kvtest.Index}}
 }
 
 // mustOpen opens the store in dir; the caller closes it.

@@ -31,7 +31,7 @@ func (s *snapshot) end() {
 
 // bucket returns nil for a table that a file opened for reading lacks.
 func (s *snapshot) bucket(table int) *bolt.Bucket {
-	return s.btx.Bucket([]byte(s.tables[table].name))
+	return s.tables[table].bucket(s.btx)
 }
 
 // get returns nil if there is no such key. A cursor that is used again saves
