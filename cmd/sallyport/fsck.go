@@ -170,6 +170,9 @@ func (f *fsck) findDamaged(ctx context.Context) error {
 				}
 				return next, err
 			})
+			if err == nil {
+				err = f.findDamagedParts(ctx, tenant.Name)
+			}
 			if err != nil {
 				return "", err
 			}
@@ -181,6 +184,9 @@ func (f *fsck) findDamaged(ctx context.Context) error {
 // checkUpload looks for bytes that were received and wait to be finalized; from
 // then on they are the object's.
 func (f *fsck) checkUpload(ctx context.Context, u *registry.Upload) error {
+	if u.PartSize > 0 {
+		return f.checkSessionParts(ctx, u)
+	}
 	if u.State != registry.UploadUploaded || u.Stored == nil {
 		return nil
 	}
