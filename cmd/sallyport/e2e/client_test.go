@@ -200,10 +200,10 @@ func (c *Client) key(day time.Time) *sigv4.SigningKey {
 }
 
 // presign signs a URL of the S3 port with the client's own key, as SDKs do.
-func (c *Client) presign(method, path string, life time.Duration) string {
+func (c *Client) presign(method, path string, life time.Duration, query ...sigv4.Param) string {
 	now := time.Now().UTC()
 	signed, err := sigv4.PresignURL(nil, &sigv4.Presign{
-		Method: method, URL: c.server.S3, Path: string(sigv4.AppendPath(nil, path)), Time: now, Expires: life,
+		Method: method, URL: c.server.S3, Path: string(sigv4.AppendPath(nil, path)), Query: query, Time: now, Expires: life,
 	}, c.key(now))
 	if err != nil {
 		c.server.t.Fatal(err)

@@ -18,15 +18,19 @@ func TestNothingLeaks(t *testing.T) {
 		token := admin.newToken("ci", "uploader", "reader")
 		for _, c := range []*Client{s.root, admin, token} {
 			leakSessions(c)
+			leakPartURLs(c)
 		}
 		leakRefusals(t, s, admin, token)
 		leakObjects(t, s, admin)
+		leakMultiparts(s, admin)
+		leakCopies(s, admin)
+		leakForms(s, admin)
 		if out, ok := s.cli("audit", "verify"); !ok {
 			t.Errorf("audit verify: %s", out)
 		}
 		s.searchAnswers()
 		s.Stop()
-		for _, word := range []string{"hidden-key", "hidden-file", "hidden-meta", "hidden%2Dkey"} {
+		for _, word := range []string{"hidden-key", "hidden-file", "hidden-meta", "hidden%2Dkey", "hidden-upload", "hidden-source"} {
 			if strings.Contains(s.logs, word) {
 				t.Errorf("%s is in the log", word)
 			}
