@@ -24,7 +24,7 @@ func TestKill(t *testing.T) {
 		s := serve(t, on, "UPLOADS_PUT_URL_TTL=15m")
 		w := newWorld(s, seed)
 		for range n {
-			w.load(5+w.rng.Int64N(40), time.Duration(w.rng.IntN(50))*time.Millisecond)
+			w.load(10+w.rng.Int64N(50), time.Duration(w.rng.IntN(50))*time.Millisecond)
 			s.Start()
 			w.verify()
 			if t.Failed() {
@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 		w.verifyAudit()
 		s.Stop()
 		s.mustFsck()
-		w.report(t)
+		w.report(t, n >= 25)
 	})
 }
 
@@ -58,8 +58,9 @@ func killSeed(t *testing.T) uint64 {
 }
 
 // report says how much of everything the load was, and fails where a part of it
-// did not happen: then the test has shown nothing of it.
-func (w *world) report(t *testing.T) {
+// did not happen: then the test has shown nothing of it. In a few rounds not
+// everything can.
+func (w *world) report(t *testing.T, many bool) {
 	var puts, lost, published, deleted, aborted int
 	for _, u := range w.uploads {
 		switch {
@@ -85,7 +86,7 @@ func (w *world) report(t *testing.T) {
 	for _, d := range w.more {
 		line, enough := d.report()
 		t.Log(line)
-		if !enough {
+		if many && !enough {
 			t.Error("that was too thin")
 		}
 	}

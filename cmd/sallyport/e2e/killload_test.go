@@ -201,7 +201,7 @@ func (w *world) copyKey(k, source *killKey) error {
 
 // write notes what a key may become, and what it is once that is acknowledged.
 func (w *world) write(k *killKey, m matter, do func() (answer, error)) error {
-	k.may = append(k.may, m)
+	k.may, k.read = append(k.may, m), false
 	a, err := do()
 	if err != nil {
 		return err

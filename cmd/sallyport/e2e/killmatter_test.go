@@ -21,8 +21,10 @@ func (p piece) len() int { return p.to - p.from }
 func (p piece) bytes() []byte { return noise(p.seed, p.size)[p.from:p.to] }
 
 // etag is what a put of the piece is answered with, without quotes.
-func (p piece) etag() string {
-	sum := md5.Sum(p.bytes())
+func (p piece) etag() string { return md5Of(p.bytes()) }
+
+func md5Of(data []byte) string {
+	sum := md5.Sum(data)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -84,6 +86,9 @@ type killKey struct {
 	// may are the contents it can have now: the last acknowledged one, and those
 	// asked for since.
 	may []matter
+	// read: what it is was compared since it was written. The bytes of all keys
+	// are too many to read after each crash.
+	read bool
 }
 
 // key returns what is known of a key.
@@ -99,7 +104,7 @@ func (w *world) key(path string) *killKey {
 }
 
 // is notes what the key has become for sure.
-func (k *killKey) is(m matter) { k.may = []matter{m} }
+func (k *killKey) is(m matter) { k.may, k.read = []matter{m}, false }
 
 // now is what it is, where that is known.
 func (k *killKey) now() matter { return k.may[0] }

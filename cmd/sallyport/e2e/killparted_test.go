@@ -96,19 +96,9 @@ func (k *killParted) act(r *rand.Rand, _ int) error {
 // part stores a part, perhaps twice, and perhaps registers it.
 func (k *killParted) part(r *rand.Rand, u *partedSession, p *partedPart) error {
 	for range 1 + r.IntN(5)/4 {
-		if err := k.issue(u, p); err != nil {
+		if err := k.put(u, p); err != nil {
 			return err
 		}
-		fresh := wholePiece(k.serial.Add(1), p.size)
-		p.coming, p.used = &fresh, step{asked: true}
-		a, err := k.send(p, fresh)
-		if err != nil {
-			return err
-		}
-		if a.Status != http.StatusOK {
-			return k.refuse("a part", a)
-		}
-		p.keep(u)
 	}
 	if r.IntN(3) > 0 {
 		return nil
@@ -122,6 +112,24 @@ func (k *killParted) part(r *rand.Rand, u *partedSession, p *partedPart) error {
 		return k.refuse("a registration", a)
 	}
 	p.registered.acknowledged = true
+	return nil
+}
+
+// put stores a part by a URL of its own.
+func (k *killParted) put(u *partedSession, p *partedPart) error {
+	if err := k.issue(u, p); err != nil {
+		return err
+	}
+	fresh := wholePiece(k.serial.Add(1), p.size)
+	p.coming, p.used = &fresh, step{asked: true}
+	a, err := k.send(p, fresh)
+	if err != nil {
+		return err
+	}
+	if a.Status != http.StatusOK {
+		return k.refuse("a part", a)
+	}
+	p.keep(u)
 	return nil
 }
 

@@ -15,7 +15,8 @@ func (k *killParted) settle() {
 	}
 	for _, u := range k.all[:k.checked] {
 		// What was left open goes on, so that its parts are seen.
-		if u.open() && u.whole() && k.rng.IntN(2) == 0 {
+		if u.open() && k.rng.IntN(2) == 0 {
+			k.resume(u)
 			if err := k.ask(&u.finalized, "POST", "/uploads/"+u.UploadID+"/finalize", http.StatusOK); err != nil {
 				k.s.t.Error(err)
 			}
@@ -37,21 +38,25 @@ func (k *killParted) verify() {
 
 func (u *partedSession) open() bool { return !u.finalized.acknowledged && !u.aborted.acknowledged }
 
-func (u *partedSession) whole() bool {
-	for _, p := range u.parts {
-		if p.stored == nil {
-			return false
-		}
-	}
-	return true
-}
-
 func (u *partedSession) bytes() []byte {
 	var all []byte
 	for _, p := range u.parts {
 		all = append(all, p.stored.bytes()...)
 	}
 	return all
+}
+
+// resume stores what is missing.
+func (k *killParted) resume(u *partedSession) {
+	k.s.t.Helper()
+	for _, p := range u.parts {
+		if p.stored != nil {
+			continue
+		}
+		if err := k.put(u, p); err != nil {
+			k.s.t.Errorf("a part from before a crash: %v", err)
+		}
+	}
 }
 
 // resolve finds out what became of the last step.
@@ -161,7 +166,7 @@ func (k *killParted) verifySpent(u *partedSession, p *partedPart) {
 	if p.url.URL == "" || u.open() && !p.used.acknowledged {
 		return
 	}
-	a, err := k.send(p, wholePiece(k.serial.Add(1), p.size))
+	a, err := k.send(p, wholePiece(k.serial.Add(1), 1)) // that it is too short is told later
 	if err != nil || !a.is(http.StatusConflict, "UploadURLAlreadyUsed") && !a.is(http.StatusForbidden, "AccessDenied") {
 		k.s.t.Errorf("a part's spent URL: %s, %v", a, err)
 	}
