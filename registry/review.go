@@ -18,7 +18,7 @@ const (
 // Review carries out an analyst's decision on an object of its tenant: a held
 // one, a rejected one (release) or a published one (reject). A release comes
 // too late (ErrConflict) if its key was written or deleted since, and it was not a
-// version of its own. Rejecting withdraws all objects that share bytes with it,
+// version of its own, or if its bucket was. Rejecting withdraws all objects that share bytes with it,
 // which it returns too, and parts of open multipart uploads; releasing is of this one alone. reason is a code.
 // ErrNotFound, ErrConflict, ErrInvalid.
 func (l *Ledger) Review(ctx context.Context, by Actor, id ObjectID, d Decision, reason string) (o Object, shared []Object, err error) {
@@ -124,7 +124,7 @@ func (t *txn) release(by Actor, o *Object, ev *Event) error {
 	switch {
 	case err != nil:
 		return err
-	case o.Versioned && b.Versioning == VersioningOff:
+	case o.CreatedAt.Before(b.CreatedAt):
 		return ErrConflict // of an earlier bucket of this name
 	}
 	// Ask the table before anything makes way.
