@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"sallyport/registry/kv"
 )
@@ -264,11 +265,7 @@ func (c *checker) blobs() error {
 // history checks an object's timeline: the states in its events follow one
 // another and end in those of the rows.
 func (c *checker) history(o *Object, u *Upload) error {
-	var seqs []uint64
-	err := c.Scan(tTimeline, under(o.Tenant, string(o.ID)), func(k, _ []byte) error {
-		seqs = append(seqs, lastNumber(k))
-		return nil
-	})
+	seqs, err := c.leaves(o, 0, math.MaxInt)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,7 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	"sallyport/registry/kv"
 )
 
 // Object returns one object in whatever state, or ErrNotFound. A deleted one
@@ -90,19 +87,11 @@ func (l *Ledger) Timeline(ctx context.Context, tenant TenantName, id ObjectID, f
 	}
 	var events []Event
 	err := l.view(ctx, func(t *txn) error {
-		key := keyOf(tenant, string(id))
-		if known, err := t.has(tObjects, key); err != nil || !known {
-			return errors.Join(err, absent(known))
+		o, err := t.object(tenant, id)
+		if err != nil {
+			return err
 		}
-		var seqs []uint64
-		span := kv.Range{From: numbered(key, from), To: under(tenant, string(id)).To}
-		err := t.Scan(tTimeline, span, func(k, _ []byte) error {
-			seqs = append(seqs, lastNumber(k))
-			if len(seqs) == limit {
-				return kv.Stop
-			}
-			return nil
-		})
+		seqs, err := t.leaves(&o, from, limit)
 		if err != nil {
 			return err
 		}

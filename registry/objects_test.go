@@ -492,3 +492,30 @@ func TestObjectsFilter(t *testing.T) {
 		t.Error("a cursor showed another tenant's objects")
 	}
 }
+
+// TestTimelinePages reads a timeline event by event: the first is the one that the
+// object's row names.
+func TestTimelinePages(t *testing.T) {
+	h := newHouse(t)
+	for _, o := range []registry.Object{h.put(direct, "k", "x"), h.finalized()} {
+		all, err := h.Timeline(h.ctx(), acme, o.ID, 0, 100)
+		h.must(err)
+		if len(all) == 0 {
+			t.Fatalf("object %s has no events", o.ID)
+		}
+		from := uint64(0)
+		for i, want := range all {
+			page, err := h.Timeline(h.ctx(), acme, o.ID, from, 1)
+			h.must(err)
+			if len(page) != 1 || page[0].Seq != want.Seq {
+				t.Fatalf("from %d: %+v, want leaf %d", from, page, want.Seq)
+			}
+			if from = want.Seq + 1; i == 0 && want.Object != o.ID {
+				t.Errorf("the first event is of %s, want %s", want.Object, o.ID)
+			}
+		}
+		if page, err := h.Timeline(h.ctx(), acme, o.ID, from, 1); err != nil || len(page) != 0 {
+			t.Errorf("behind the last: %+v, %v", page, err)
+		}
+	}
+}

@@ -69,6 +69,7 @@ func (o *Object) fields(c *codec) {
 	text(c, &o.ChecksumType)
 	whole(c, &o.PartCount)
 	text(c, &o.StorageClass)
+	c.uint(&o.Born)
 }
 
 func (r *Retention) fields(c *codec) {

@@ -55,7 +55,12 @@ func (t *txn) apply(s step, x stateful, ev *Event, edit func()) error {
 	}
 	ev.From, ev.To = from, to
 	x.describe(ev)
-	if _, err := t.recordFor(ev, x); err != nil {
+	if from == unborn {
+		err = t.recordBirth(ev, x)
+	} else {
+		_, err = t.recordFor(ev, x)
+	}
+	if err != nil {
 		return err
 	}
 	t.steps = append(t.steps, transition{s, from, to})
@@ -125,15 +130,16 @@ func (es entries) holds(e entry) bool {
 	return false
 }
 
-// bear writes a row whose birth another's event tells of.
-func (t *txn) bear(s step, x stateful) error {
+// bear writes the row of an object whose birth its session's event tells of.
+func (t *txn) bear(s step, o *Object, ev *Event) error {
 	to, err := next(s, unborn)
 	if err != nil {
 		return err
 	}
-	x.move(to)
+	o.move(to)
+	o.Born = ev.Seq + 1
 	t.steps = append(t.steps, transition{s, unborn, to})
-	return t.write(x, nil)
+	return t.write(o, nil)
 }
 
 // event starts an event of this moment.
@@ -144,6 +150,34 @@ func (t *txn) event(what EventType, by Actor) *Event {
 // record appends an event that belongs to no object.
 func (t *txn) record(ev *Event) (uint64, error) {
 	return t.l.append(t.Tx, ev)
+}
+
+// recordBirth appends the event that an object begins with, which the object's row
+// will name: x's, or of an upload, the one that bear writes.
+func (t *txn) recordBirth(ev *Event, x stateful) error {
+	seq, err := t.record(ev)
+	if o, ok := x.(*Object); ok {
+		o.Born = seq + 1
+	}
+	return err
+}
+
+// leaves returns the first limit of the seqs that make an object's timeline, from
+// one on.
+func (t *txn) leaves(o *Object, from uint64, limit int) (seqs []uint64, err error) {
+	if o.Born > from {
+		seqs = append(seqs, o.Born-1)
+	}
+	key := keyOf(o.Tenant, string(o.ID))
+	later := kv.Range{From: numbered(key, from), To: under(o.Tenant, string(o.ID)).To}
+	err = t.Scan(tTimeline, later, func(k, _ []byte) error {
+		if len(seqs) == limit {
+			return kv.Stop
+		}
+		seqs = append(seqs, lastNumber(k))
+		return nil
+	})
+	return seqs, err
 }
 
 // recordFor appends an event and puts it on the object's timeline.

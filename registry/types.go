@@ -348,6 +348,10 @@ type Object struct {
 	// StorageClass is what the client asked for and is told again; "" is
 	// STANDARD. It has no effect.
 	StorageClass string
+	// Born is the Seq of the event that the row began with, plus one. It is the
+	// first of the object's timeline, which has rows for the later ones only: most
+	// objects have none. 0 if the timeline has it too, as of rows written before.
+	Born uint64
 }
 
 // VersionID is what S3 calls this version of its key: "null", or the id that the

@@ -145,7 +145,7 @@ func (t *txn) createUpload(by Actor, n NewUpload, ids sessionIDs) (Begun, error)
 	if err := t.apply(uploadCreate, &u, ev, nil); err != nil {
 		return Begun{}, err
 	}
-	if err := t.bear(objectCreate, &o); err != nil {
+	if err := t.bear(objectCreate, &o, ev); err != nil {
 		return Begun{}, err
 	}
 	if n.Idempotency.Key != "" {
