@@ -51,13 +51,13 @@ func decodeName(b []byte) (nameEntry, error) {
 	if len(b) < 25 || len(b) < 25+int(b[24]) {
 		return nameEntry{}, errors.New("decode a row of names: it is too short")
 	}
-	n := 25 + int(b[24])
-	etag, class, _ := strings.Cut(string(b[n:]), "\x00")
+	text, n := string(b[25:]), int(b[24]) // one piece of memory for all three
+	etag, class, _ := strings.Cut(text[n:], "\x00")
 	return nameEntry{
 		Seq:        binary.BigEndian.Uint64(b),
 		ModifiedAt: fromMillis(binary.BigEndian.Uint64(b[8:])),
 		Size:       int64(binary.BigEndian.Uint64(b[16:])),
-		Object:     ObjectID(b[25:n]),
+		Object:     ObjectID(text[:n]),
 		ETag:       etag,
 		Class:      class,
 	}, nil

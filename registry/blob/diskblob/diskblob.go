@@ -26,7 +26,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -189,9 +188,22 @@ func (s *Store) folder(key blob.Key) string {
 	return s.dir + "/" + blobsDir + "/" + fan(hash(key))
 }
 
-func name(key blob.Key) string { return strings.ReplaceAll(string(key), "/", slash) }
-
-func (s *Store) path(key blob.Key) string { return s.folder(key) + "/" + name(key) }
+// path returns where key's bytes lie. It is made in one piece: every read needs one.
+func (s *Store) path(key blob.Key) string {
+	var room [256]byte
+	b := append(room[:0], s.dir...)
+	b = append(b, "/"+blobsDir+"/"...)
+	b = append(b, fan(hash(key))...)
+	b = append(b, '/')
+	for i := range len(key) {
+		if key[i] == '/' {
+			b = append(b, slash...)
+		} else {
+			b = append(b, key[i])
+		}
+	}
+	return string(b)
+}
 
 func fan(i int) string {
 	if i < 16 {
