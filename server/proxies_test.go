@@ -62,3 +62,36 @@ func TestTrustedProxies(t *testing.T) {
 		}
 	}
 }
+
+// FuzzClientIP: whatever stands in X-Forwarded-For, the client is the one that the
+// last trusted proxy saw, and a stranger is nobody else.
+func FuzzClientIP(f *testing.F) {
+	for _, seed := range []string{"", "1.2.3.4", "6.6.6.6, 10.2.2.2", ",", " ,1.2.3.4\t", "::ffff:10.0.0.1", "fe80::1%eth0", "1.2.3.4:80", "[::1]", "unknown", "10.1.1.1,,10.1.1.2"} {
+		f.Add(seed, seed)
+	}
+	trusted, err := server.ParseTrustedProxies([]string{"10.0.0.0/8"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, one, two string) {
+		client := func(peer string, lines ...string) string {
+			var ctx fasthttp.RequestCtx
+			ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.ParseIP(peer), Port: 1}, nil)
+			for _, line := range lines {
+				ctx.Request.Header.Add("X-Forwarded-For", line)
+			}
+			return trusted.ClientIP(&ctx).String()
+		}
+		if got := client("198.51.100.9", one, two); got != "198.51.100.9" {
+			t.Errorf("%q, %q: a stranger is %s", one, two, got)
+		}
+		for _, lines := range [][]string{{one, two, "198.51.100.9"}, {one, two + ",198.51.100.9"}, {one, two, "198.51.100.9, 10.3.3.3"}} {
+			if got := client("10.1.1.1", lines...); got != "198.51.100.9" {
+				t.Errorf("%q: %s", lines, got)
+			}
+		}
+		if got := net.ParseIP(client("10.1.1.1", one, two)); got == nil {
+			t.Errorf("%q, %q: no address", one, two)
+		}
+	})
+}

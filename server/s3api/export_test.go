@@ -2,7 +2,9 @@ package s3api
 
 import (
 	"errors"
+	"net/http"
 	"slices"
+	"time"
 
 	"sallyport/registry"
 	"sallyport/sigv4"
@@ -138,4 +140,42 @@ func Operations() (offered, absent []string) {
 		absent = append(absent, t.op)
 	}
 	return offered, absent
+}
+
+// ReadConditions evaluates the conditional header fields of a read: the status, and
+// whether If-Range lets a range be sent.
+func ReadConditions(fields map[string]string, etag string, modified time.Time) (status int, part bool) {
+	r := &request{}
+	for name, value := range fields {
+		if value != "" {
+			r.proof.Request.Header = append(r.proof.Request.Header, sigv4.Field{Name: []byte(name), Value: []byte(value)})
+		}
+	}
+	part = r.rangeApplies(etag, modified)
+	switch outcome, _ := r.readConditions(etag, modified); outcome {
+	case readNotModified:
+		return http.StatusNotModified, part
+	case readFailed:
+		return http.StatusPreconditionFailed, part
+	}
+	return http.StatusOK, part
+}
+
+// MultipartsAfter reads the raw query of a list of multipart uploads.
+func MultipartsAfter(query string) (registry.MultipartsQuery, error) {
+	r := &request{}
+	r.proof.Request.Query = []byte(query)
+	q, err := r.multipartsListing()
+	if err != nil {
+		return registry.MultipartsQuery{}, err
+	}
+	return q.MultipartsQuery, nil
+}
+
+// BucketsAfter reads the raw query of a list of buckets.
+func BucketsAfter(query string) (most int, err error) {
+	r := &request{}
+	r.proof.Request.Query = []byte(query)
+	q, err := r.bucketsQuery()
+	return q.most, err
 }

@@ -105,13 +105,13 @@ func FuzzTaggingDocument(f *testing.F) {
 	})
 }
 
-// FuzzListQuery: the parameters of both lists are read or refused; what was read is
+// FuzzListQuery: the parameters of all lists are read or refused; what was read is
 // within bounds.
 func FuzzListQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "prefix=a&delimiter=/&max-keys=2", "list-type=2&start-after=x&fetch-owner=true", "list-type=3", "max-keys=-1", "max-keys=99999999999", "max-keys=+5", "max-keys=0x10",
 		"encoding-type=url", "encoding-type=URL", "prefix=%ff", "marker=%00", "list-type=2&continuation-token=", "key-marker=a&version-id-marker=b", "version-id-marker=b",
-		"prefix=a&prefix=b", "list-type=2&list-type=1", "delimiter=%zz", "&&==",
+		"prefix=a&prefix=b", "max-uploads=0&key-marker=a&upload-id-marker=b", "upload-id-marker=b", "max-buckets=10001", "bucket-region=x&max-buckets=1", "list-type=2&list-type=1", "delimiter=%zz", "&&==",
 	} {
 		f.Add(seed)
 	}
@@ -129,6 +129,16 @@ func FuzzListQuery(f *testing.F) {
 			}
 		} else if s3api.CodeOf(err) == "" {
 			t.Fatal(err)
+		}
+		if q, err := s3api.MultipartsAfter(query); err == nil {
+			if q.Max < 0 || q.Max > 1000 || !utf8.ValidString(q.Prefix+q.Delimiter+q.AfterKey) || q.AfterID != "" && q.AfterKey == "" {
+				t.Errorf("%q: %+v", query, q)
+			}
+		} else if s3api.CodeOf(err) == "" {
+			t.Fatal(err)
+		}
+		if most, err := s3api.BucketsAfter(query); err == nil && (most < 0 || most > 10000) || err != nil && s3api.CodeOf(err) == "" {
+			t.Errorf("%q: %d buckets, %v", query, most, err)
 		}
 	})
 }
