@@ -40,7 +40,7 @@ type killUpload struct {
 	lostAnswer                       bool // a put was interrupted
 }
 
-func (u *killUpload) content() []byte { return noise(u.data, int(u.size)) }
+func (u *killUpload) content() []byte { return wholePiece(u.data, int(u.size)).bytes() }
 
 // loadBucket has intake direct.
 const loadBucket = "/load"
@@ -112,7 +112,7 @@ func (w *world) refuse(what string, a answer) error {
 // session takes one file some way along its path.
 func (w *world) session(r *rand.Rand) error {
 	u := &killUpload{data: w.serial.Add(1)}
-	data := noise(u.data, sizeOf(u.data))
+	data := wholePiece(u.data, sizeOf(u.data)).bytes()
 	n := newUpload{Filename: "load.bin", ContentType: octets, Size: int64(len(data))}
 	if r.IntN(2) == 0 {
 		n.SHA256 = payloadHash(data)

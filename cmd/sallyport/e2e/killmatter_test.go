@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
 )
@@ -18,7 +19,24 @@ func wholePiece(seed uint64, size int) piece { return piece{seed: seed, size: si
 
 func (p piece) len() int { return p.to - p.from }
 
-func (p piece) bytes() []byte { return noise(p.seed, p.size)[p.from:p.to] }
+// pieceBlock is how much noise there is of a seed: it is dear, and pieces are large.
+const pieceBlock = 65_521
+
+// bytes are blocks of noise, the same but for their number.
+func (p piece) bytes() []byte {
+	block := noise(p.seed, min(p.size, pieceBlock))
+	all := make([]byte, 0, p.len())
+	for at := p.from; at < p.to; {
+		if i := at / pieceBlock; i > 0 {
+			binary.BigEndian.PutUint64(block[1:], uint64(i))
+		}
+		within := at % pieceBlock
+		n := min(pieceBlock-within, p.to-at)
+		all = append(all, block[within:within+n]...)
+		at += n
+	}
+	return all
+}
 
 // etag is what a put of the piece is answered with, without quotes.
 func (p piece) etag() string { return md5Of(p.bytes()) }

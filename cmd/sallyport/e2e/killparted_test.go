@@ -51,7 +51,7 @@ func newKillParted(w *world) *killParted { return &killParted{world: w} }
 // that is not the last has 8 MiB.
 func (k *killParted) act(r *rand.Rand, _ int) error {
 	u := &partedSession{size: 1 + r.IntN(100_000)}
-	if r.IntN(5) == 0 {
+	if r.IntN(12) == 0 {
 		u.size += 8 << 20
 	}
 	a, err := k.s.root.call("POST", "/uploads", map[string]any{
