@@ -13,7 +13,7 @@ import (
 // TestKill kills a server under load, again and again, and looks each time
 // whether it kept its word.
 func TestKill(t *testing.T) {
-	rounds := map[string]int{"disk": 25, "minio": 6}
+	rounds := map[string]int{"disk": 20, "minio": 6}
 	if long {
 		rounds = map[string]int{"disk": 300, "minio": 60}
 	}
@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 		w.verifyAudit()
 		s.Stop()
 		s.mustFsck()
-		w.report(t, n >= 25)
+		w.report(t, n >= 20)
 	})
 }
 
@@ -80,7 +80,7 @@ func (w *world) report(t *testing.T, many bool) {
 	line := fmt.Sprintf("sessions: %d put only, %d published, %d deleted, %d aborted, %d with an interrupted put; S3: %d acknowledged writes and deletes of %d keys, %d interrupted",
 		puts, published, deleted, aborted, lost, w.s3Acknowledged.Load(), len(w.keys), w.s3Interrupted)
 	t.Log(line)
-	if puts == 0 || published == 0 || deleted == 0 || lost == 0 || w.s3Acknowledged.Load() == 0 || w.s3Interrupted == 0 {
+	if many && (puts == 0 || published == 0 || deleted == 0 || lost == 0 || w.s3Acknowledged.Load() == 0 || w.s3Interrupted == 0) {
 		t.Error("the load was too thin")
 	}
 	for _, d := range w.more {
