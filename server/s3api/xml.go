@@ -117,6 +117,10 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // decodeXML reads exactly one document.
 func decodeXML(b []byte, into any) error {
+	// What stands in front of the first element is passed over by Decode.
+	if !bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\uFEFF")), xmlSpace), []byte("<")) {
+		return refuse(codeMalformedXML)
+	}
 	d := xml.NewDecoder(bytes.NewReader(b))
 	if err := d.Decode(into); err != nil {
 		return refuse(codeMalformedXML)
@@ -128,7 +132,8 @@ func decodeXML(b []byte, into any) error {
 		case err != nil:
 			return refuse(codeMalformedXML)
 		default:
-			if _, element := t.(xml.StartElement); element {
+			text, isText := t.(xml.CharData)
+			if _, element := t.(xml.StartElement); element || isText && len(bytes.TrimSpace(text)) > 0 {
 				return refuse(codeMalformedXML)
 			}
 		}
