@@ -101,5 +101,10 @@ func (d *document) checksumKind(m *registry.Multipart) {
 	d.text("ChecksumType", string(m.ChecksumType))
 }
 
+// wrongChecksum is what S3 says of content that is not what its checksum promised.
+func wrongChecksum(algorithm string) string {
+	return "The " + upperChecksum(algorithm) + " you specified did not match the calculated checksum."
+}
+
 // upperChecksum is an algorithm as S3 writes it in values.
 func upperChecksum(algorithm string) string { return strings.ToUpper(algorithm) }

@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"crypto/subtle"
 	"encoding/base64"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -45,7 +44,7 @@ func (r *request) checkDocument(ctx *fasthttp.RequestCtx, b []byte) error {
 		}
 		h.Write(b)
 		if base64.StdEncoding.EncodeToString(h.Sum(nil)) != value {
-			return say(codeBadDigest, "The "+strings.ToUpper(algorithm)+" you specified did not match the calculated checksum.")
+			return say(codeBadDigest, wrongChecksum(algorithm))
 		}
 	}
 	return nil

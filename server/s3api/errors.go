@@ -269,6 +269,9 @@ func (a *API) explain(r *request, err error) *refused {
 	if e := a.explainSignature(r, err); e != nil {
 		return e
 	}
+	if checksum, ok := errors.AsType[*pipeline.ChecksumError](err); ok {
+		return &refused{code: codeBadDigest, message: wrongChecksum(checksum.Algorithm), cause: err}
+	}
 	for _, c := range classes {
 		if errors.Is(err, c.class) {
 			return &refused{code: c.code, message: c.message, cause: err}

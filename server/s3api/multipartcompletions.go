@@ -173,8 +173,7 @@ func (a *API) completionError(r *request, err error) error {
 		return multipartError(err)
 	case errors.Is(err, registry.ErrChecksumMismatch):
 		for algorithm := range r.checksumHeaders() {
-			return &refused{code: codeBadDigest, cause: err,
-				message: "The " + upperChecksum(algorithm) + " you specified did not match the calculated checksum."}
+			return &refused{code: codeBadDigest, message: wrongChecksum(algorithm), cause: err}
 		}
 	case errors.Is(err, registry.ErrInvalid):
 		return &refused{code: codeInvalidRequest, cause: err,

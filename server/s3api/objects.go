@@ -169,11 +169,7 @@ func (a *API) setExpiration(h *fasthttp.ResponseHeader, r *request, o *registry.
 // writeError says what is missing, which condition failed, or that the bucket
 // cannot lock.
 func (a *API) writeError(r *request, err error) error {
-	var checksum *pipeline.ChecksumError
 	switch {
-	case errors.As(err, &checksum):
-		return &refused{code: codeBadDigest, cause: err,
-			message: "The " + upperChecksum(checksum.Algorithm) + " you specified did not match the calculated checksum."}
 	case errors.Is(err, registry.ErrNotFound):
 		return a.missing(r) // the bucket, or what If-Match asks for
 	case errors.Is(err, registry.ErrPrecondition):
