@@ -37,7 +37,10 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 		return refuse(codePreconditionFailed, element{"Condition", condition})
 	case readNotModified:
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
-		return a.identify(h, r, o, modified)
+		if err := a.identify(h, r, o, modified); err != nil {
+			return err
+		}
+		return refresh(h, r, o, dress)
 	}
 	part, err := r.span(found, modified)
 	if err != nil {
@@ -67,6 +70,21 @@ func (a *API) read(c *fiber.Ctx, r *request, found *pipeline.Found, dress dress)
 		return nil
 	}
 	return a.send(c, found, part)
+}
+
+// refresh says for how long what the client has may be kept now, as the answer with
+// the content would have (RFC 9110, section 15.4.5).
+func refresh(h *fasthttp.ResponseHeader, r *request, o *registry.Object, dress dress) error {
+	var whole fasthttp.ResponseHeader
+	if err := dress(&whole, r, o); err != nil {
+		return err
+	}
+	for _, name := range [...]string{"Cache-Control", "Expires"} {
+		if v := whole.Peek(name); len(v) > 0 {
+			h.SetBytesV(name, v)
+		}
+	}
+	return nil
 }
 
 // setReadChecksums shows the checksums of what is sent: the whole, or one part that

@@ -68,7 +68,8 @@ func TestRanges(t *testing.T) {
 func TestConditions(t *testing.T) {
 	s := newStack(t)
 	s.bucket("photos")
-	s.do(call{method: "PUT", path: "/photos/k", body: "x"})
+	const cached, expires = "max-age=5", "Thu, 01 Dec 2050 16:00:00 GMT"
+	s.do(call{method: "PUT", path: "/photos/k", body: "x", header: header("Cache-Control", cached, "Expires", expires)})
 	h := s.do(call{method: "HEAD", path: "/photos/k"}).header
 	etag, modified := h.Get("ETag"), h.Get("Last-Modified")
 	when, err := http.ParseTime(modified)
@@ -107,7 +108,14 @@ func TestConditions(t *testing.T) {
 			if r.status == 304 && (len(r.body) != 0 || r.header.Get("ETag") != etag || r.header.Get("Last-Modified") != modified) {
 				t.Errorf("%s %s: %v %q", method, test.name, r.header, r.body)
 			}
+			if r.status == 304 && (r.header.Get("Cache-Control") != cached || r.header.Get("Expires") != expires || r.header.Get("Content-Type") != "") {
+				t.Errorf("%s %s: does not say how long to keep what is there: %v", method, test.name, r.header)
+			}
 		}
+	}
+	override := call{method: "GET", path: "/photos/k?response-cache-control=no-store", header: header("If-None-Match", etag)}
+	if r := s.do(override); r.status != 304 || r.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("overridden: %d %v", r.status, r.header)
 	}
 	for _, test := range []struct {
 		name   string
