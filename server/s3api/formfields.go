@@ -136,6 +136,9 @@ func (f *form) expand() error {
 	size := 0
 	for name, value := range f.fields {
 		if !isProof(name) && strings.Contains(value, filenameVariable) {
+			if !utf8.ValidString(f.filename) {
+				return say(codeInvalidArgument, "The file's name is not UTF-8.", element{"ArgumentName", name})
+			}
 			n := strings.Count(value, filenameVariable)
 			if size += len(value) + n*len(f.filename); size > maxExpanded {
 				return refuse(codeFieldsTooLong)

@@ -120,7 +120,10 @@ func (a *API) provedForm(c *fiber.Ctx, r *request) (*form, *postPolicy, error) {
 			return nil, nil, err
 		}
 	}
-	return f, p, r.checkSettings()
+	if err := r.checkSettings(); err != nil {
+		return nil, nil, err
+	}
+	return f, p, a.checkOwner(r)
 }
 
 // proveForm finds out who signed the form.

@@ -446,6 +446,8 @@ func TestPostRefusals(t *testing.T) {
 		{"bad tags", anyKey("k", field{"tagging", "<Tagging"}), 400, "MalformedXML", ""},
 		{"lock in a bucket without", anyKey("k", field{"x-amz-object-lock-legal-hold", "ON"}), 400, "InvalidRequest", ""},
 		{"control character", anyKey("k", field{"Content-Disposition", "inline\r\nSet-Cookie: x"}), 400, "InvalidArgument", "control character"},
+		{"another owner", anyKey("k", field{"x-amz-expected-bucket-owner", "another"}), 403, "AccessDenied", "Access Denied"},
+		{"file's name in another encoding", with(func(p *posted) { p.fields[0].value, p.filename = "${filename}", "caf\xe9" }), 400, "InvalidArgument", "UTF-8"},
 		{"control character in metadata", anyKey("k", field{"x-amz-meta-a", "b\r\nc"}), 400, "InvalidArgument", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
