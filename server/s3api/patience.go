@@ -36,23 +36,20 @@ type slow[T any] struct {
 // own. Else the status is 200, white space follows while the client waits, and then
 // the result or the error, as in
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html.
-// A client that gives up does not end the operation, which may have taken effect.
+// A client that gives up does not end the operation, which may have taken effect. One
+// that speaks no HTTP/1.1 knows no answer in pieces (RFC 9112, section 6.1) and waits.
 func patiently[T any](a *API, c *fiber.Ctx, r *request, s slow[T]) error {
 	done := make(chan outcome[T], 1)
 	id := r.exchange.RequestID // here: r may be gone before the goroutine is
 	go func() { done <- s.run(a, id) }()
+	if !c.Context().Request.Header.IsHTTP11() {
+		return s.answer(c, <-done)
+	}
 	timer := time.NewTimer(a.patience)
 	defer timer.Stop()
 	select {
 	case o := <-done:
-		if o.err != nil {
-			return s.explain(o.err)
-		}
-		if err := s.header(o.value); err != nil {
-			return err
-		}
-		sendXML(c.Context(), s.body(o.value))
-		return nil
+		return s.answer(c, o)
 	case <-timer.C:
 	}
 	// From now on the request belongs to the answer's body.
@@ -66,6 +63,18 @@ func patiently[T any](a *API, c *fiber.Ctx, r *request, s slow[T]) error {
 type outcome[T any] struct {
 	value T
 	err   error
+}
+
+// answer answers with an outcome that came in time.
+func (s *slow[T]) answer(c *fiber.Ctx, o outcome[T]) error {
+	if o.err != nil {
+		return s.explain(o.err)
+	}
+	if err := s.header(o.value); err != nil {
+		return err
+	}
+	sendXML(c.Context(), s.body(o.value))
+	return nil
 }
 
 var errPanic = errors.New("panic")

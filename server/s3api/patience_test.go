@@ -43,11 +43,14 @@ func (panicking) Error() string { return "panics" }
 
 var errPanicking error = panicking{}
 
-// newSlowStack is a stack whose clients wait for 60 ms.
+// slowPatience is how long clients of a slow stack wait.
+const slowPatience = 60 * time.Millisecond
+
+// newSlowStack is a stack whose clients do not wait for long.
 func newSlowStack(t *testing.T) (*stack, *slowStore) {
 	store := &slowStore{waiting: make(chan struct{}, 8), goOn: make(chan error, 8)}
 	s := newStack(t, func(c *setup) {
-		c.api.Patience = 60 * time.Millisecond
+		c.api.Patience = slowPatience
 		c.wrap = func(b blob.Store) blob.Store {
 			store.Store = b
 			return store
@@ -174,4 +177,32 @@ func TestLateCopy(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || xml.Unmarshal(body, &doc) != nil || doc.ETag == "" || doc.ChecksumSHA1 == "" {
 		t.Errorf("%d %v %s", resp.StatusCode, err, body)
 	}
+}
+
+// TestLateAnswerToOldClient: who speaks no HTTP/1.1 cannot be sent an answer in pieces
+// (RFC 9112, section 6.1), and has to wait for the whole.
+func TestLateAnswerToOldClient(t *testing.T) {
+	s, store := newSlowStack(t)
+	m := s.multipart("/photos/k", nil)
+	doc := listed(1, m.put(1, []byte("hello")))
+	store.slow.Store(true)
+	var text strings.Builder
+	s.must(s.request(m.call("POST", "", doc)).Write(&text))
+	nc, err := net.DialTimeout("tcp", s.addr, patience)
+	s.must(err)
+	defer nc.Close()
+	s.must(nc.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(nc, strings.Replace(text.String(), " HTTP/1.1", " HTTP/1.0", 1))
+	s.must(err)
+	<-store.waiting
+	store.slow.Store(false)
+	time.AfterFunc(4*slowPatience, func() { store.goOn <- blob.ErrUnavailable })
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	s.must(err)
+	body, err := io.ReadAll(resp.Body)
+	s.must(err)
+	if len(resp.TransferEncoding) != 0 || !resp.Close {
+		t.Errorf("head: %v %v", resp.TransferEncoding, resp.Header)
+	}
+	reply{resp.StatusCode, resp.Header, body}.want(t, 503, "ServiceUnavailable")
 }
