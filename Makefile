@@ -68,9 +68,9 @@ clients: ## install the S3 clients from npm that tests run, outside of this tree
 bench: ## measure, side by side with other servers where they are installed
 	$(GO) test -tags bench -count 1 -timeout 120m -run TestBench -v ./cmd/sallyport/bench
 
-soak: ## run the long tests, and fuzz each parser for a minute
+soak: ## run the long tests, and fuzz each parser for ten minutes
 	$(GO) test -tags soak -count 1 -timeout 120m ./...
-	$(MAKE) fuzz FUZZTIME=60s
+	$(MAKE) fuzz FUZZTIME=10m
 
 lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is reachable
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -87,13 +87,8 @@ cover: ## write coverage.out and print the totals
 	$(GO) test -timeout $(TIMEOUT) -coverpkg ./... -coverprofile coverage.out ./...
 	$(GO) tool cover -func coverage.out | tail -1
 
-fuzz: ## run each fuzz target for FUZZTIME (default 5s)
-	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
-			echo "$$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
-		done; \
-	done
+fuzz: ## fuzz each parser for FUZZTIME (default 5s)
+	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
