@@ -250,7 +250,8 @@ type Upload struct {
 	Received int64
 }
 
-// PartCount is how many parts the session has; 0 if it is one of a single PUT.
+// PartCount is how many parts the session has; 0 if it is one of a single PUT. No
+// bytes at all are one empty part.
 func (u *Upload) PartCount() int {
 	if u.PartSize == 0 {
 		return 0
