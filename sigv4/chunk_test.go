@@ -125,7 +125,7 @@ func TestPublishedStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 			body := sigv4.NewChunkReader(strings.NewReader(tt.body), sigv4.ChunkConfig{
-				Kind: c.Payload, Key: k, Seed: c.Signature, Time: c.Time, DecodedLength: length, Trailers: r.TrailerNames(),
+				Kind: c.Payload, Key: k, Seed: c.Signature, Time: c.Time, DecodedLength: length, Trailers: c.TrailerNames(r),
 			})
 			got, err := io.ReadAll(body)
 			if err != nil || string(got) != strings.Repeat("a", 66560) {

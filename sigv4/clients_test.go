@@ -111,7 +111,7 @@ func prove(r *sigv4.Request, raw io.Reader) (body string, err error) {
 			return "", err
 		}
 		raw = sigv4.NewChunkReader(raw, sigv4.ChunkConfig{
-			Kind: c.Payload, Key: k, Seed: c.Signature, Time: c.Time, DecodedLength: length, Trailers: r.TrailerNames(),
+			Kind: c.Payload, Key: k, Seed: c.Signature, Time: c.Time, DecodedLength: length, Trailers: c.TrailerNames(r),
 		})
 	}
 	rest, err := io.ReadAll(raw)

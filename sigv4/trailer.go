@@ -93,15 +93,24 @@ func (c *ChunkReader) checkAnnounced() error {
 }
 
 // TrailerNames returns the names that x-amz-trailer announces: lower case, in
-// order, over all its lines.
-func (r *Request) TrailerNames() []string {
+// order, over all its lines or, in a presigned request without any, in the query.
+func (c *Claim) TrailerNames(r *Request) []string {
+	const announcement = "x-amz-trailer"
 	var names []string
-	for value := range r.HeaderValues("x-amz-trailer") {
+	add := func(value []byte) {
 		for part := range bytes.SplitSeq(value, []byte{','}) {
 			if part = trim(part); len(part) > 0 {
 				names = append(names, string(bytes.ToLower(part)))
 			}
 		}
+	}
+	if _, ok := r.HeaderValue(announcement); !ok {
+		hoisted, _ := c.Value(r, announcement)
+		add(hoisted)
+		return names
+	}
+	for value := range r.HeaderValues(announcement) {
+		add(value)
 	}
 	return names
 }

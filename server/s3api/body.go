@@ -27,7 +27,7 @@ func (a *API) body(c *fiber.Ctx, r *request) (pipeline.Body, error) {
 		DecodedLength: length,
 	}
 	if claim.Payload != sigv4.PayloadStreamingSigned {
-		cfg.Trailers = r.proof.Request.TrailerNames()
+		cfg.Trailers = claim.TrailerNames(&r.proof.Request)
 	}
 	return &chunkedBody{ChunkReader: sigv4.NewChunkReader(wire, cfg), wire: wire}, nil
 }

@@ -321,3 +321,33 @@ func TestHoisted(t *testing.T) {
 		t.Errorf("metadata: %v", r.header)
 	}
 }
+
+// TestHoistedTrailer moves what announces a trailer into the query of presigned PUTs.
+func TestHoistedTrailer(t *testing.T) {
+	s := newStack(t)
+	s.bucket("photos")
+	m := s.multipart("/photos/parts", nil)
+	const payload, framing = "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-content-sha256=STREAMING-UNSIGNED-PAYLOAD-TRAILER&x-amz-decoded-content-length=1"
+	for _, path := range []string{"/photos/k?", m.path + "?partNumber=1&uploadId=" + m.id + "&"} {
+		for _, test := range []struct {
+			query, sum, code string // code "": it is stored
+		}{
+			{framing + "&x-amz-trailer=X-Amz-Checksum-Crc32", "jNwWgw==", ""},
+			{framing + "&x-amz-trailer=x-amz-checksum-crc32", "AAAAAA==", "BadDigest"},
+			{framing, "jNwWgw==", "MalformedTrailerError"}, // nobody announced it
+		} {
+			req, err := http.NewRequest("PUT", s.url+path+"X-Amz-Expires=60&"+test.query, nil)
+			s.must(err)
+			url, _, err := v4.NewSigner().PresignHTTP(s.ctx(), rootCredentials, req, payload, "s3", region, s.now())
+			s.must(err)
+			req, err = http.NewRequest("PUT", url, strings.NewReader("1\r\nx\r\n0\r\nx-amz-checksum-crc32:"+test.sum+"\r\n\r\n"))
+			s.must(err)
+			switch r := s.send(req); {
+			case test.code != "":
+				r.want(t, 400, test.code)
+			case r.status != 200 || r.header.Get("x-amz-checksum-crc32") != test.sum:
+				t.Errorf("%s: %d %v %s", path, r.status, r.header, r.body)
+			}
+		}
+	}
+}

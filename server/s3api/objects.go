@@ -197,7 +197,7 @@ func (r *request) declared(ctx *fasthttp.RequestCtx) (pipeline.Declared, error) 
 		}
 	}
 	d.Checksums = r.checksumHeaders()
-	d.Trailers = r.proof.Request.TrailerNames()
+	d.Trailers = claim.TrailerNames(&r.proof.Request)
 	if len(d.Trailers) > 0 && !hasTrailer(claim.Payload) {
 		return d, say(codeInvalidRequest, "x-amz-trailer announces a trailer, and the payload is of a kind without one.")
 	}
