@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -146,7 +147,8 @@ func testList(t *testing.T, s blob.Store) {
 }
 
 // testMemory moves a large blob in and out and looks at what was allocated on
-// the way: buffers, not the blob.
+// the way: buffers, not the blob. The least of three times counts: what is
+// counted is the whole process's.
 func testMemory(t *testing.T, s blob.Store) {
 	if testing.Short() {
 		t.Skip("large blob; run without -short")
@@ -154,13 +156,26 @@ func testMemory(t *testing.T, s blob.Store) {
 	const size, budget = 64 << 20, 16 << 20
 	mustPut(t, s, "warm", "up")
 	wantContent(t, s, "warm", "up")
+	spent := uint64(math.MaxUint64)
+	for round := 0; round < 3 && spent > budget; round++ {
+		spent = min(spent, allocatedToMove(t, s, blob.Key(fmt.Sprintf("large-%d", round)), size))
+	}
+	if spent > budget {
+		t.Errorf("%d MiB allocated to move %d MiB in and out; want at most %d", spent>>20, size>>20, budget>>20)
+	}
+}
+
+// allocatedToMove returns how many bytes were allocated to move size of them in and
+// out.
+func allocatedToMove(t *testing.T, s blob.Store, key blob.Key, size int64) uint64 {
+	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	src := &counter{r: Bytes(1, size)}
-	if _, err := s.Put(t.Context(), "large", src, size); err != nil {
+	if _, err := s.Put(t.Context(), key, src, size); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Open(t.Context(), "large", 0, -1)
+	r, err := s.Open(t.Context(), key, 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +184,8 @@ func testMemory(t *testing.T, s blob.Store) {
 		t.Fatalf("read %d bytes, %v; want %d", n, err, size)
 	}
 	runtime.ReadMemStats(&after)
-	if spent := after.TotalAlloc - before.TotalAlloc; spent > budget {
-		t.Errorf("%d MiB allocated to move %d MiB in and out; want at most %d", spent>>20, size>>20, budget>>20)
-	}
 	if src.max > 4<<20 {
 		t.Errorf("the source was read with a buffer of %d KiB", src.max>>10)
 	}
+	return after.TotalAlloc - before.TotalAlloc
 }
