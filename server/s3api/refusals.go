@@ -41,7 +41,8 @@ func (a *API) fail(ctx *fasthttp.RequestCtx, r *request, err error) {
 // judged is explain with a log line for what is nobody's fault but ours.
 func (a *API) judged(r *request, err error) *refused {
 	e := a.explain(r, err)
-	if answers[e.code].status >= 500 && e.code != codeNotImplemented {
+	// SlowDown is an answer to load, which anybody can make: metrics count it.
+	if answers[e.code].status >= 500 && e.code != codeNotImplemented && e.code != codeSlowDown {
 		a.log.Error("request failed", "request_id", r.exchange.RequestID, "op", r.exchange.Op, "code", string(e.code), "err", err)
 	}
 	return e
