@@ -148,6 +148,7 @@ type stormy struct {
 	*httptest.Server
 	weather atomic.Int32
 	served  atomic.Int64 // requests in bad weather
+	puts    atomic.Int64 // PUTs that got through and are running
 }
 
 func newStormy(t *testing.T, m *blobtest.MinIO) *stormy {
@@ -182,6 +183,10 @@ func newStormy(t *testing.T, m *blobtest.MinIO) *stormy {
 			return
 		case slow:
 			time.Sleep(200 * time.Millisecond) // the slowness that is being tried
+		}
+		if r.Method == http.MethodPut {
+			p.puts.Add(1)
+			defer p.puts.Add(-1)
 		}
 		through.ServeHTTP(w, r)
 	}))
@@ -219,8 +224,9 @@ func TestBackendBusy(t *testing.T) {
 	m := sharedMinIO(t)
 	proxy := newStormy(t, m)
 	x := suffer(serve(t, stormyBucket{newBucket(t, m), proxy}))
+	// The running put gets through before the weather turns; a new one is refused.
+	eventually(t, "the running put has reached the backend", func() bool { return proxy.puts.Load() == 1 })
 	proxy.turn(busy)
-	// The running put has its connection through; a new one is refused.
 	u := x.root.begin(faultSize)
 	if a, err := u.put(noise(4, faultSize)); err != nil || !unavailable(a) {
 		t.Errorf("a put: %s, %v", a, err)
