@@ -172,6 +172,8 @@ func benchComplete(t *testing.T, b *bench) {
 	ahead := newRankings()
 	x := task{load: load{name: fmt.Sprintf("Complete %d parts of 5 MiB", parts)}}
 	x.before = func(c *conn, s server) error {
+		// The parts, and a copy of them: that is how one of the servers completes.
+		b.vol.await(t, 2*int64(parts)*5<<20)
 		u, err := begin(c, "/"+bucket+"/completed")
 		if err != nil {
 			return err

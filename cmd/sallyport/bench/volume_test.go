@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -103,6 +104,17 @@ func (v volume) settle(t *testing.T) {
 func (v volume) trim() {
 	if v.mounted {
 		_ = run("fstrim", v.dir)
+	}
+}
+
+// await waits for servers that delete in the background, until so many bytes may be
+// written.
+func (v volume) await(t *testing.T, bytes int64) {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Minute); v.free(t) < bytes; time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatalf("%s is free, %s is needed: lower SALLYPORT_BENCH_PARTS", sizeText(v.free(t)), sizeText(bytes))
+		}
 	}
 }
 
