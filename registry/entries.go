@@ -47,6 +47,9 @@ func (o *Object) index(add func(kv.Table, []byte, []byte)) {
 	}
 	switch o.State {
 	case ObjectQuarantined, ObjectScanning, ObjectRejected:
+		if o.Overtaken {
+			break // it can never be published, and rejections of one key have no bound
+		}
 		add(tPendingNames, pendingKey(o.Tenant, o.Bucket, o.Key, o.Seq), []byte(stateCode(o.State)+string(o.ID)))
 	}
 	switch o.State {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"sallyport/registry/kv"
 )
@@ -22,6 +23,30 @@ type migration struct {
 var migrations = []migration{
 	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
 	{2, "buckets are packed rows", packBuckets},
+	{3, "names_pending lacks what was rejected and overtaken", dropOvertaken},
+}
+
+// dropOvertaken takes what can never be published out of names_pending.
+func dropOvertaken(tx kv.Tx) error {
+	t := txn{Tx: tx}
+	var gone [][]byte
+	err := tx.Scan(tPendingNames, kv.Range{}, func(key, value []byte) error {
+		tenant, _, _ := strings.Cut(string(key), "\x00")
+		if len(value) < 1 || string(value[:1]) != stateCode(ObjectRejected) {
+			return nil
+		}
+		o, err := t.object(TenantName(tenant), ObjectID(value[1:]))
+		if err == nil && o.Overtaken {
+			gone = append(gone, key)
+		}
+		return err
+	})
+	for _, key := range gone {
+		if err == nil {
+			err = tx.Delete(tPendingNames, key)
+		}
+	}
+	return err
 }
 
 // packBuckets rewrites the rows of buckets, which were JSON. One that is packed

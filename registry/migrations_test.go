@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -111,6 +112,44 @@ func TestBucketsArePacked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOvertakenLosesItsName opens what schema 2 wrote.
+func TestOvertakenLosesItsName(t *testing.T) {
+	store, err := boltkv.Open(filepath.Join(t.TempDir(), "db"), boltkv.Options{Tables: ledgerTables, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	rejected := func(seq uint64, overtaken bool) *Object {
+		return &Object{ID: ObjectID(fmt.Sprintf("obj_%d", seq)), Tenant: "acme", Bucket: "b", Key: "k", Seq: seq, State: ObjectRejected, Overtaken: overtaken}
+	}
+	err = store.Update(t.Context(), func(tx kv.Tx) error {
+		t := txn{Tx: tx}
+		for _, o := range []*Object{rejected(1, true), rejected(2, false)} {
+			table, key := o.row()
+			if err := errors.Join(t.put(table, key, o), t.Put(tPendingNames, pendingKey(o.Tenant, o.Bucket, o.Key, o.Seq), []byte(stateCode(o.State)+string(o.ID)))); err != nil {
+				return err
+			}
+		}
+		return t.setNumber(metaSchema, 2)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), store, migrations); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	err = store.View(t.Context(), func(tx kv.Tx) error {
+		return tx.Scan(tPendingNames, kv.Range{}, func(_, value []byte) error {
+			left = append(left, string(value[1:]))
+			return nil
+		})
+	})
+	if err != nil || !slices.Equal(left, []string{"obj_2"}) {
+		t.Errorf("%v are left (%v), want the one that was not overtaken", left, err)
 	}
 }
 

@@ -33,9 +33,6 @@ func (l *Ledger) Waiting(ctx context.Context, tenant TenantName, bucket BucketNa
 			return ErrNotFound
 		}
 		o, err = t.object(tenant, w.object)
-		if err == nil && o.Overtaken {
-			err = ErrNotFound
-		}
 		return err
 	})
 	if err != nil {
