@@ -67,7 +67,7 @@ type API struct {
 	switchboard switchboard
 
 	documents *semaphore.Weighted // bytes
-	forms     chan struct{}       // holds one for each form that is not proved yet
+	forms     formSlots
 	patience  time.Duration
 }
 
@@ -82,7 +82,6 @@ func New(cfg Config) *API {
 		cfg.DocumentMemory = documentMemory
 	}
 	a.documents = semaphore.NewWeighted(cfg.DocumentMemory)
-	a.forms = make(chan struct{}, maxForms)
 	if a.patience = cfg.Patience; a.patience == 0 {
 		a.patience = patience
 	}

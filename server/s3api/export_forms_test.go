@@ -53,5 +53,8 @@ func ScanCompletion(b []byte) (scanned, decoded any, ok bool, err error) {
 	return parts, doc.Parts, ok, nil
 }
 
-// MaxForms is how many forms may be read at once before they are proved.
-const MaxForms = maxForms
+// How many forms may be read at once before they are proved.
+const (
+	MaxForms      = maxForms
+	MaxFormsOfOne = maxFormsOfOne
+)

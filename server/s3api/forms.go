@@ -24,10 +24,6 @@ var formRoute = route{method: "POST", level: bucketLevel, op: "PostObject", acti
 	settings: []string{settingLock, "x-amz-storage-class", settingEncryption},
 	admit:    (*API).admitPost, handle: (*API).postObject}
 
-// maxForms is how many forms may be read at once before they are proved. Each holds
-// up to maxPreamble bytes for somebody who may be nobody.
-const maxForms = 512
-
 // admitPost is PostObject's look at the headers. Nothing in them is proved.
 func (a *API) admitPost(ctx *fasthttp.RequestCtx, r *request) error {
 	if err := auth.Wire(ctx, &r.proof.Request); err != nil {
@@ -81,12 +77,11 @@ func (a *API) postObject(c *fiber.Ctx, r *request) error {
 // came with it. From then on its fields are the request's headers: they mean the
 // same.
 func (a *API) provedForm(c *fiber.Ctx, r *request) (*form, *postPolicy, error) {
-	select {
-	case a.forms <- struct{}{}:
-		defer func() { <-a.forms }()
-	default:
+	client := server.ExchangeOf(c.Context()).RemoteIP
+	if !a.forms.take(client) {
 		return nil, nil, refuse(codeSlowDown)
 	}
+	defer a.forms.leave(client)
 	edge, err := boundary(r.header("content-type"))
 	if err != nil {
 		return nil, nil, err

@@ -24,7 +24,6 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"sallyport/registry"
-	"sallyport/server/s3api"
 	"sallyport/sigv4"
 )
 
@@ -560,35 +559,4 @@ func TestPostCurl(t *testing.T) {
 	if r := s.do(call{method: "GET", path: "/photos/from/my%20photo.jpg"}); !bytes.Equal(r.body, content) {
 		t.Errorf("get: %d, %d bytes", r.status, len(r.body))
 	}
-}
-
-// TestPostSlots: nobody's forms hold no more than their room, and give it back.
-func TestPostSlots(t *testing.T) {
-	s := newStack(t)
-	s.bucket("photos")
-	kind, body := s.form(anyKey("k"))
-	var held []net.Conn
-	for range s3api.MaxForms {
-		nc, err := net.DialTimeout("tcp", s.addr, patience)
-		s.must(err)
-		defer nc.Close()
-		_, err = fmt.Fprintf(nc, "POST /photos HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(body), body[:10])
-		s.must(err)
-		held = append(held, nc)
-	}
-	until := func(status int) {
-		t.Helper()
-		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			if r := s.postBody("photos", kind, body); r.status == status {
-				return
-			} else if time.Now().After(deadline) {
-				t.Fatalf("%d %s, want %d", r.status, r.body, status)
-			}
-		}
-	}
-	until(503)
-	for _, nc := range held {
-		s.must(nc.Close())
-	}
-	until(204)
 }
