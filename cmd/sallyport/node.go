@@ -40,7 +40,7 @@ func openNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func
 		return n, fmt.Errorf("backend %s: %w", cfg.BackendKind, err)
 	}
 	store, err := boltkv.Open(filepath.Join(cfg.DataDir, ledgerFile), boltkv.Options{
-		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, Logger: log, OnCommit: m.observe,
+		Tables: registry.Tables, AppendTables: registry.AppendTables, QuietTables: registry.QuietTables, Logger: log, OnCommit: m.observe, Now: now,
 	})
 	if err != nil {
 		return n, err

@@ -121,6 +121,7 @@ func BenchmarkUpdate(b *testing.B) {
 func benchStore(b *testing.B, dir string, commits, updates *atomic.Int64) *boltkv.Store {
 	o := options()
 	if commits != nil {
+		o.Now = time.Now
 		o.OnCommit = func(_ time.Duration, n int) { commits.Add(1); updates.Add(int64(n)) }
 	}
 	return mustOpen(b, dir, o)

@@ -6,8 +6,10 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"sallyport/registry/kv"
 )
@@ -91,6 +93,7 @@ func (s *Store) commitGroup(c *committer) {
 		u.answer()
 	}
 	c.end()
+	s.checkpointIfDue()
 }
 
 // runGroup runs each update on the overlay. It fails only if it cannot start.
@@ -129,27 +132,124 @@ func (s *Store) call(fn func(kv.Tx) error, t *tx) (err error) {
 	return fn(t)
 }
 
-// write moves the overlay into the file and flushes it. If it fails, nothing of
-// the group is in the file, or the store is broken.
+// write makes the overlay durable and visible. If it fails, nothing of the group
+// is kept, or the store is broken.
 func (s *Store) write(c *committer) error {
-	id := c.btx.ID()
 	c.snap.end()
-	if err := c.overlay.apply(s, c.btx); err != nil {
+	var start time.Time
+	if s.onCommit != nil {
+		start = s.now()
+	}
+	id, err := s.writeOnce(c)
+	if err != nil && s.wal != nil && s.broken.Load() == nil {
+		id, err = s.writeAgain(c, err)
+	}
+	if err != nil {
 		return err // end rolls back
 	}
-	if err := commit(c.btx); err != nil {
-		return s.afterFailure(id, err)
-	}
 	if s.onCommit != nil {
-		st := c.btx.Stats()
-		s.onCommit(st.GetRebalanceTime()+st.GetSpillTime()+st.GetWriteTime(), len(c.group))
+		s.onCommit(s.now().Sub(start), len(c.group))
 	}
 	if fns := s.observers.list(); len(fns) > 0 {
 		c.changes = c.overlay.appendChanges(c.changes[:0], s.tables)
 		for _, fn := range fns {
-			fn(kv.Commit{ID: uint64(id), Changes: c.changes})
+			fn(kv.Commit{ID: id, Changes: c.changes})
 		}
 		clear(c.changes)
+	}
+	return nil
+}
+
+// writeOnce returns the number of the group's commit.
+func (s *Store) writeOnce(c *committer) (id uint64, err error) {
+	switch {
+	case s.wal == nil:
+		return s.writeUnlogged(c)
+	case s.mayOutgrow(c.btx, c.overlay):
+		id, err = s.wal.lsn+1, s.writeUnpinned(c)
+	default:
+		id, err = s.wal.lsn+1, s.writeLogged(c)
+	}
+	return id, err
+}
+
+func (s *Store) writeUnlogged(c *committer) (uint64, error) {
+	if err := c.overlay.apply(s, c.btx); err != nil {
+		return 0, err
+	}
+	if err := s.commit(c.btx); err != nil {
+		return 0, err
+	}
+	s.lsn++
+	return s.lsn, nil
+}
+
+// writeLogged makes the group durable by its record, then visible.
+func (s *Store) writeLogged(c *committer) error {
+	if err := s.wal.append(groupRecord, c.overlay.appendWrites(s.wal.begin())); err != nil {
+		return spaceError(err)
+	}
+	return s.commitLogged(c.btx, func(btx *bolt.Tx) error { return c.overlay.apply(s, btx) })
+}
+
+// commitLogged flushes the record that stands for btx, then commits it: nobody
+// reads what is not durable. If the commit fails, the record is taken back.
+//
+// If we die after the flush, recovery commits the record instead.
+func (s *Store) commitLogged(btx *bolt.Tx, apply func(*bolt.Tx) error) error {
+	w := s.wal
+	if err := w.flush(w.current.f); err != nil {
+		return s.breakDown(fmt.Errorf("flush the log: %w", err))
+	}
+	w.accept()
+	err := apply(btx)
+	if err == nil {
+		err = s.commit(btx)
+	}
+	if err == nil {
+		st := btx.Stats()
+		s.checkpoints.pages += st.GetPageAlloc()
+		s.checkpoints.commits++
+		return nil
+	}
+	if s.broken.Load() == nil {
+		if aerr := w.abort(); aerr != nil {
+			return s.breakDown(fmt.Errorf("%w; take its record back: %w", err, aerr))
+		}
+	}
+	return err
+}
+
+// writeAgain tries once more, with err from the first time, if a checkpoint gives
+// what was lacking: pages and parts of the log that only the old base needed, or
+// leave to map the file anew.
+func (s *Store) writeAgain(c *committer, err error) (uint64, error) {
+	outgrown := errors.Is(err, berrors.ErrMaxSizeReached)
+	if !outgrown && (!errors.Is(err, kv.ErrNoSpace) || !s.spare()) {
+		return 0, err
+	}
+	_ = c.btx.Rollback() // it has ended if it was its commit that failed
+	if err := s.checkpoint(segmentMin); err != nil {
+		return 0, err
+	}
+	btx, err := s.db.Begin(true)
+	if err != nil {
+		return 0, s.explain(err)
+	}
+	c.btx = btx
+	if outgrown {
+		err = s.writeUnpinned(c)
+	} else {
+		err = s.writeLogged(c)
+	}
+	return s.wal.lsn, err
+}
+
+// commit commits btx, or decides what its failure means.
+func (s *Store) commit(btx *bolt.Tx) error {
+	id := btx.ID()
+	if err := commit(btx); err != nil {
+		return s.afterFailure(id, err)
 	}
 	return nil
 }
@@ -166,23 +266,34 @@ func commit(btx *bolt.Tx) (err error) {
 }
 
 // afterFailure decides what a failed commit means. bbolt writes a group's pages,
-// flushes them, then writes the meta page that makes them current and flushes
-// that. Up to there nothing that counts has changed: bbolt has rolled back and
-// the store goes on, for instance when there is space on the disk again. But if
-// only the last flush failed, readers already see the new meta page while the
-// disk may never get it; then nothing the store says can be trusted until the
+// then the meta page that makes them current, and flushes each if there is no log
+// that does it. Up to the meta nothing that counts has changed: bbolt has rolled
+// back and the store goes on, for instance when there is space on the disk again.
+// But if only the last flush failed, readers already see the new meta page while
+// the disk may never get it; then nothing the store says can be trusted until the
 // file has been read anew.
 func (s *Store) afterFailure(id int, err error) error {
-	switch {
-	case errors.Is(err, kv.ErrBroken):
-		s.broken.Store(&err)
-	case !s.unchanged(id):
+	if errors.Is(err, kv.ErrBroken) || !s.unchanged(id) {
+		return s.breakDown(fmt.Errorf("commit: %w", err))
+	}
+	return fmt.Errorf("commit: %w", spaceError(err))
+}
+
+// breakDown makes err the answer to everything that follows.
+func (s *Store) breakDown(err error) error {
+	if !errors.Is(err, kv.ErrBroken) {
 		err = fmt.Errorf("%w: %w", kv.ErrBroken, err)
-		s.broken.Store(&err)
-	case noSpace(err):
+	}
+	s.broken.Store(&err)
+	return err
+}
+
+// spaceError says so if it was space that lacked.
+func spaceError(err error) error {
+	if err != nil && noSpace(err) {
 		return fmt.Errorf("%w: %w", kv.ErrNoSpace, err)
 	}
-	return fmt.Errorf("commit: %w", err)
+	return err
 }
 
 // noSpace reports whether the file could not grow for want of space, quota or

@@ -10,22 +10,20 @@ import (
 	"sallyport/registry/kv"
 )
 
-// FailLastFlush commits something and then treats the commit as if the flush of
-// its meta page had failed with err: readers see it, the disk may not have it.
-func (s *Store) FailLastFlush(err error) error {
-	btx, berr := s.db.Begin(true)
-	if berr != nil {
-		return berr
+// OpenFlushing opens a store that flushes its log, and its file at checkpoints, with
+// flush, and begins a checkpoint after about every bytes.
+func OpenFlushing(path string, o Options, every int64, flush func(*os.File) error) (*Store, error) {
+	s, err := open(path, o, flush, every)
+	if err != nil {
+		return nil, err
 	}
-	id := btx.ID()
-	if err := s.tables[0].bucket(btx).Put([]byte("unknown"), nil); err != nil {
-		return err
-	}
-	if err := btx.Commit(); err != nil {
-		return err
-	}
-	return s.afterFailure(id, err)
+	s.committer = newCommitter(s)
+	go s.run()
+	return s, nil
 }
+
+// Flush makes what was written to f last.
+func Flush(f *os.File) error { return flush(f) }
 
 // Waiting returns how many updates no group has taken yet.
 func (s *Store) Waiting() int { return s.queue.len() }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -47,6 +48,8 @@ func child(role, dir string) *exec.Cmd {
 // full plays a store whose medium fills up and then has space again.
 type full struct {
 	store *boltkv.Store
+	path  string       // of the store's file
+	spare string       // a folder with space of its own
 	begin func() error // limits the space
 	relax func() error // gives space again
 
@@ -80,8 +83,20 @@ func (f *full) play() error {
 		return err
 	}
 	ctx := context.Background()
-	if err := errors.Join(f.failedGroup(), f.store.View(ctx, f.check), f.relax()); err != nil {
+	if err := errors.Join(f.failedGroup(), f.store.View(ctx, f.check)); err != nil {
 		return err
+	}
+	// A process killed now would leave no more and no less.
+	copyStore(childT{}, f.path, filepath.Join(f.spare, "killed.db"))
+	if err := f.relax(); err != nil {
+		return err
+	}
+	killed, err := boltkv.Open(filepath.Join(f.spare, "killed.db"), options())
+	if err != nil {
+		return fmt.Errorf("killed with the disk full: %w", err)
+	}
+	if err := errors.Join(killed.View(ctx, f.check), killed.Check(ctx), killed.Close()); err != nil {
+		return fmt.Errorf("killed with the disk full: %w", err)
 	}
 	for i := range 100 {
 		if err := f.write(fmt.Sprint("after", i)); err != nil {
@@ -174,7 +189,7 @@ func TestDiskFull(t *testing.T) {
 	}()
 	s := mustOpen(t, dir, options())
 	f := full{
-		store: s,
+		store: s, path: filepath.Join(dir, "ledger.db"), spare: t.TempDir(),
 		begin: func() error { return nil },
 		relax: func() error { return syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=64m") },
 	}
@@ -204,11 +219,11 @@ func TestFileLimit(t *testing.T) {
 
 func limitChild(dir string) int {
 	signal.Ignore(syscall.SIGXFSZ) // writes then fail with EFBIG
-	t := &childT{}
+	t := childT{}
 	s := mustOpen(t, dir, options())
 	var limit syscall.Rlimit
 	f := full{
-		store: s,
+		store: s, path: filepath.Join(dir, "ledger.db"), spare: dir,
 		begin: func() error {
 			if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 				return err
@@ -231,21 +246,34 @@ func limitChild(dir string) int {
 // childT stands in for a test in a child process.
 type childT struct{ testing.TB }
 
-func (*childT) Helper() {}
+func (childT) Helper() {}
 
-func (*childT) Fatal(args ...any) {
+func (childT) Fatal(args ...any) {
 	fmt.Println(args...)
 	os.Exit(1)
 }
 
-// TestBroken checks that a store whose last flush failed says nothing more.
+// TestBroken checks that a store of which a flush failed says nothing more, and
+// that what it had acknowledged is there when it is opened again.
 func TestBroken(t *testing.T) {
 	dir := t.TempDir()
-	s := mustOpen(t, dir, options())
+	var failing atomic.Bool
+	s, err := boltkv.OpenFlushing(filepath.Join(dir, "ledger.db"), options(), 1<<20, func(f *os.File) error {
+		if failing.Load() {
+			return syscall.EIO
+		}
+		return boltkv.Flush(f)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	put(t, s, "k", "v")
-	if err := s.FailLastFlush(syscall.EIO); !errors.Is(err, kv.ErrBroken) || !errors.Is(err, syscall.EIO) {
+	failing.Store(true)
+	err = s.Update(context.Background(), func(tx kv.Tx) error { return tx.Put(kvtest.Rows, []byte("l"), nil) })
+	if !errors.Is(err, kv.ErrBroken) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("failed flush: %v, want ErrBroken and EIO", err)
 	}
+	failing.Store(false)
 	none := func(kv.Tx) error { t.Error("ran on a broken store"); return nil }
 	for what, err := range map[string]error{
 		"update": s.Update(context.Background(), none),
@@ -260,8 +288,15 @@ func TestBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = mustOpen(t, dir, options())
-	put(t, s, "k", "again")
-	if err := s.Close(); err != nil {
+	put(t, s, "l", "again")
+	err = s.View(context.Background(), func(tx kv.Tx) error {
+		v, err := tx.Get(kvtest.Rows, []byte("k"))
+		if err == nil && string(v) != "v" {
+			t.Errorf("reopened: %q", v)
+		}
+		return err
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -60,7 +60,7 @@ func wholeUpdates(tx kv.Tx) error {
 // killChild updates rows until it is killed and prints the key of each once it
 // is acknowledged.
 func killChild(dir string) int {
-	s := mustOpen(&childT{}, dir, options())
+	s := mustOpen(childT{}, dir, options())
 	run := rand.Uint32()
 	var wg sync.WaitGroup
 	for i := range 8 {

@@ -79,11 +79,12 @@ func (s *Store) Stats() (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("ledger stats: %w", err)
 	}
-	b := s.db.Stats()
+	b, k := s.db.Stats(), &s.checkpoints
+	closed, opened := k.closed.Load(), k.opened.Load() // never more closed than opened
 	return Stats{
 		FileBytes: fi.Size(), PageBytes: s.db.Info().PageSize,
 		FreePages: b.FreePageN, PendingPages: b.PendingPageN,
-		OpenViews: b.OpenTxN, Views: b.TxN,
+		OpenViews: max(0, b.OpenTxN-int(opened-closed)), Views: max(0, b.TxN-int(opened)),
 	}, nil
 }
 

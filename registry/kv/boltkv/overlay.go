@@ -143,6 +143,19 @@ func (o *overlay) apply(s *Store, btx *bolt.Tx) error {
 	return nil
 }
 
+// size returns how many bytes the writes' keys and values take.
+func (o *overlay) size() (n int64) {
+	for i := range o.tables {
+		p := &o.tables[i]
+		for j := range p.entries {
+			if e := &p.entries[j]; e.state != unknown {
+				n += int64(len(e.key) + len(e.value))
+			}
+		}
+	}
+	return n
+}
+
 // appendChanges appends the overlay's writes to changes, without copying keys
 // and values.
 func (o *overlay) appendChanges(changes []kv.Change, tables []table) []kv.Change {

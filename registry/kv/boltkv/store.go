@@ -61,20 +61,26 @@ type Options struct {
 	NoSync bool
 	// Logger gets the stack of an update that panicked. Nil discards it.
 	Logger *slog.Logger
-	// OnCommit, if set, is called after each commit with the time bbolt took
-	// to lay out, write and flush it, and with the number of updates in it.
-	// It runs on the committer: it must be quick and must not use the store.
+	// OnCommit, if set, is called after each commit with the time it took to
+	// write and flush it, and with the number of updates in it. It runs on the
+	// committer: it must be quick and must not use the store.
 	OnCommit func(d time.Duration, updates int)
+	// Now is the clock that OnCommit's time is taken from, needed with it.
+	Now func() time.Time
 }
 
 // Store is a kv.Store in one file.
 type Store struct {
 	db       *bolt.DB
 	path     string
+	file     *os.File // bbolt's
+	unlogged bool
+	flush    func(*os.File) error
 	tables   []table
 	index    map[kv.Table]int // position in tables
 	log      *slog.Logger
 	onCommit func(time.Duration, int)
+	now      func() time.Time
 
 	broken atomic.Pointer[error] // set once a commit's outcome is unknown
 	closed atomic.Bool           // set under queue.mu
@@ -83,8 +89,12 @@ type Store struct {
 	observers observers
 	snapshots sync.Pool // *snapshot, for View
 
-	committer committer // used by the committer's goroutine only
-	stopped   chan struct{}
+	committer   committer // used by the committer's goroutine only, as all below
+	wal         *wal      // nil without log
+	checkpoints checkpointer
+	lsn         uint64 // number of the last commit, without log
+	mapped      int64  // bytes of the file that are mapped, at least
+	stopped     chan struct{}
 }
 
 type table struct {
@@ -99,26 +109,21 @@ var _ kv.Store = (*Store)(nil)
 // if they are missing. The folder must exist. It returns kv.ErrInUse if another
 // process, or another Store, holds the file.
 func Open(path string, o Options) (*Store, error) {
-	s, err := open(path, o)
+	s, err := open(path, o, flush, minCheckpoint)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
-	}
-	if err := s.createTables(); err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, errors.Join(err, s.db.Close()))
-	}
-	// bbolt flushes the file but not the folder that names it.
-	if err := syncFolder(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, errors.Join(err, s.db.Close()))
 	}
 	s.committer = newCommitter(s)
 	go s.run()
 	return s, nil
 }
 
-func open(path string, o Options) (*Store, error) {
+// open leaves out the committer. flush flushes the log, and the file at a
+// checkpoint; least is the number of bytes at which the first one is due.
+func open(path string, o Options, flush func(*os.File) error, least int64) (*Store, error) {
 	s := &Store{
-		path: path,
-		log:  o.Logger, onCommit: o.OnCommit,
+		path: path, unlogged: o.NoSync, flush: flush,
+		log: o.Logger, onCommit: o.OnCommit, now: o.Now,
 		index:   make(map[kv.Table]int, len(o.Tables)),
 		queue:   queue{wake: make(chan struct{}, 1)},
 		stopped: make(chan struct{}),
@@ -126,18 +131,66 @@ func open(path string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.onCommit != nil && s.now == nil {
+		return nil, errors.New("OnCommit needs a clock")
+	}
 	if err := s.setTables(o); err != nil {
 		return nil, err
 	}
+	s.checkpoints.least = least
 	s.snapshots.New = func() any { return newSnapshot(s) }
+	b := boltOptions(o)
+	at := &opening{timeout: b.Timeout}
 	var err error
-	s.db, err = openBolt(path, boltOptions(o))
-	return s, err
+	if s.db, err = openBolt(path, b, at); err != nil {
+		return nil, err
+	}
+	s.file, s.mapped = at.file, mappingSize(max(at.size, int64(b.InitialMmapSize)))
+	err = spaceError(s.prepare(at.history))
+	switch {
+	case errors.Is(err, errPanicked):
+		return nil, errors.Join(err, abandon(s.file))
+	case errors.Is(err, errForeign):
+		return nil, errors.Join(err, s.letGo(), at.undo(path))
+	case err != nil:
+		return nil, errors.Join(err, s.letGo())
+	}
+	return s, nil
+}
+
+// errPanicked says that bbolt may still hold its own locks.
+var errPanicked = errors.New("file is damaged")
+
+// prepare is recoverLog, and turns bbolt's panics on a damaged file into errors.
+func (s *Store) prepare(h *history) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, p)
+		}
+	}()
+	if err := s.recoverLog(h); err != nil {
+		return err
+	}
+	// bbolt flushes the file but not the folder that names it.
+	return syncFolder(filepath.Dir(s.path))
+}
+
+// letGo closes the files as they are.
+func (s *Store) letGo() error {
+	var errs []error
+	k := &s.checkpoints
+	if k.pin != nil {
+		errs = append(errs, s.unpinBase())
+	}
+	if s.wal != nil {
+		errs = append(errs, s.wal.close())
+	}
+	return errors.Join(append(errs, s.db.Close())...) // waits for running views
 }
 
 func (s *Store) setTables(o Options) error {
 	for i, name := range o.Tables {
-		if _, twice := s.index[name]; twice || name == "" || name == quietBucket {
+		if _, twice := s.index[name]; twice || name == "" || name == quietBucket || name == markKey {
 			return fmt.Errorf("table %q is empty or named twice", name)
 		}
 		fill := bolt.DefaultFillPercent
@@ -161,7 +214,6 @@ func boltOptions(o Options) *bolt.Options {
 		NoFreelistSync:  true,
 		FreelistType:    bolt.FreelistMapType,
 		InitialMmapSize: o.InitialMmapSize,
-		NoSync:          o.NoSync,
 	}
 	if b.Timeout == 0 {
 		b.Timeout = time.Second
@@ -172,22 +224,8 @@ func boltOptions(o Options) *bolt.Options {
 			b.InitialMmapSize <<= 8
 		}
 	}
+	b.InitialMmapSize = max(b.InitialMmapSize, minMapping)
 	return b
-}
-
-// openBolt turns bbolt's answers to a bad or busy file, which include panics,
-// into errors.
-func openBolt(path string, o *bolt.Options) (db *bolt.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("file is damaged: %v", p)
-		}
-	}()
-	db, err = bolt.Open(path, 0o600, o)
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, kv.ErrInUse
-	}
-	return db, err
 }
 
 func syncFolder(dir string) error {
@@ -196,6 +234,14 @@ func syncFolder(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+func (s *Store) names() []string {
+	names := make([]string, len(s.tables))
+	for i := range s.tables {
+		names[i] = string(s.tables[i].name)
+	}
+	return names
 }
 
 // View implements kv.Store. A panic of fn reaches the caller.
@@ -249,19 +295,27 @@ func (s *Store) Close() error {
 		return kv.ErrClosed
 	}
 	<-s.stopped
-	err := s.keepFreelist()
-	return errors.Join(err, s.db.Close()) // waits for running views
+	return errors.Join(s.end(), s.letGo())
 }
 
-// keepFreelist writes the list of free pages, which the next open would have to
-// find by a walk through the file: a minute and a half for 12 GiB. The first commit
-// after it makes it void again.
-func (s *Store) keepFreelist() error {
-	if s.broken.Load() != nil {
-		return nil // what a commit left of unknown outcome is not to be built on
+// end leaves a file that is whole by itself and soon opened. If that fails, the log
+// is left, and the next open has more to do.
+func (s *Store) end() (err error) {
+	if s.wal == nil {
+		s.db.NoFreelistSync = false // see lastCommit
+		if s.broken.Load() == nil {
+			err = s.db.Update(func(*bolt.Tx) error { return nil })
+		}
+	} else {
+		err = s.endCheckpoint()
+		if s.broken.Load() != nil {
+			return nil // what a commit left of unknown outcome is not to be built on
+		}
+		if err == nil {
+			err = s.endLog()
+		}
 	}
-	s.db.NoFreelistSync = false
-	if err := s.db.Update(func(*bolt.Tx) error { return nil }); err != nil {
+	if err != nil {
 		return fmt.Errorf("close ledger: %w", err)
 	}
 	return nil

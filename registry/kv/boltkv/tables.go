@@ -25,18 +25,16 @@ func (t *table) bucket(btx *bolt.Tx) *bolt.Bucket {
 }
 
 // createTables makes the tables that are missing and puts each where it belongs.
-func (s *Store) createTables() error {
-	return s.db.Update(func(btx *bolt.Tx) error {
-		if _, err := btx.CreateBucketIfNotExists([]byte(quietBucket)); err != nil {
-			return fmt.Errorf("create tables: %w", err)
+func (s *Store) createTables(btx *bolt.Tx) error {
+	if _, err := btx.CreateBucketIfNotExists([]byte(quietBucket)); err != nil {
+		return fmt.Errorf("create tables: %w", err)
+	}
+	for i := range s.tables {
+		if err := s.tables[i].create(btx); err != nil {
+			return fmt.Errorf("create table %s: %w", s.tables[i].name, err)
 		}
-		for i := range s.tables {
-			if err := s.tables[i].create(btx); err != nil {
-				return fmt.Errorf("create table %s: %w", s.tables[i].name, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (t *table) create(btx *bolt.Tx) error {
