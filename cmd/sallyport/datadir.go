@@ -19,7 +19,7 @@ import (
 // What a data directory holds.
 const (
 	lockFile            = "lock"                  // held while a server or fsck uses the directory
-	ledgerFile          = "ledger.db"             //
+	ledgerFile          = "ledger.db"             // and its log, ledger.db.log.*
 	blobDir             = "objects"               // the disk backend's
 	spoolDir            = "spool"                 // forms on their way in; empty but for their moment
 	rootKeyFile         = "root.key"              // seals the ledger's secrets, unless root.key_file is set

@@ -1,7 +1,7 @@
 // Package kv is the contract of what the ledger stands on: an ordered,
 // transactional key-value store whose acknowledged updates are durable.
 //
-// It holds no implementation. kv/boltkv keeps the rows in one local file;
+// It holds no implementation. kv/boltkv keeps the rows in one local file with a log;
 // kv/kvtest is the conformance suite every implementation passes.
 package kv
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,19 +61,24 @@ func prefill(b *testing.B, dir string) {
 // share runs do b.N times from a number of goroutines.
 func share(b *testing.B, callers int, do func() error) {
 	b.ReportAllocs()
+	took := make([]time.Duration, b.N)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			for next.Add(1) <= int64(b.N) {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				start := time.Now()
 				if err := do(); err != nil {
 					b.Error(err)
 					return
 				}
+				took[n-1] = time.Since(start)
 			}
 		})
 	}
 	wg.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
 }
 
@@ -97,6 +103,11 @@ func BenchmarkUpdate(b *testing.B) {
 				})
 			})
 			b.ReportMetric(float64(updates.Load())/float64(commits.Load()), "tx/commit")
+			st, err := s.Stats()
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(st.FileBytes)/(1<<20), "file-MiB")
 		})
 	}
 	for _, callers := range []int{1, 16, 64} {

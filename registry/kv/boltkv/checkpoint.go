@@ -15,10 +15,10 @@ import (
 // pages' transactions with each. A share of the file's size, within bounds: a
 // small file has a small log.
 const (
-	minCheckpoint     = 4 << 20
+	minCheckpoint     = 16 << 20
 	maxCheckpoint     = 64 << 20
 	checkpointShare   = 8
-	checkpointCommits = 1000
+	checkpointCommits = 400
 )
 
 // checkpointer gives the log a new base from time to time. It belongs to the

@@ -149,7 +149,7 @@ func TestDamagedLog(t *testing.T) {
 		{"header of the second segment", true, func(c *crashed) { c.change(1, func(b []byte) { b[40] ^= 1 }) }, "damaged", 0},
 		{"first segment gone", true, func(c *crashed) { c.remove(0) }, "damaged", 0},
 		{"second segment gone", true, func(c *crashed) { c.remove(1) }, "not whole", 0},
-		{"segment with base gone", false, func(c *crashed) { c.remove(0) }, "damaged", 0},
+		{"segment with base gone", false, func(c *crashed) { c.remove(0) }, "missing", 0},
 		{"empty segment gone", false, func(c *crashed) { c.remove(1) }, "not whole", 0},
 		{"all segments gone", false, func(c *crashed) { c.remove(0, 1) }, "missing", 0},
 		{"log of another ledger", false, func(c *crashed) {

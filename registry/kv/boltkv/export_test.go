@@ -54,3 +54,45 @@ func Freelist(path string) (kept bool, err error) {
 	}
 	return kept, nil
 }
+
+// ReadSegment reads b as the first segment of a log and returns how many records
+// count and how many bytes they have.
+func ReadSegment(b []byte) (records, total int, err error) {
+	if len(b) < recordsAt {
+		return 0, 0, nil
+	}
+	head, _ := parseHeader(b)
+	if a, ok := parseBase(b[blockSize:]); ok {
+		head.seq = a.seq
+	}
+	h := &history{base: &base{id: head.id, seq: head.seq}, names: head.names}
+	if head.first > 0 {
+		h.lsn, h.base.lsn = head.first-1, head.first-1
+	}
+	if _, err := h.readSegment(b, head.seq); err != nil {
+		return 0, 0, err
+	}
+	for _, r := range h.records {
+		total += len(r.payload)
+	}
+	_, err = lastWrites(h)
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(h.records), total, nil
+}
+
+// CopyWrites reads the writes in payload and encodes them anew, in their order of
+// keys.
+func CopyWrites(payload []byte) ([]byte, error) {
+	o := newOverlay(1 << 8)
+	err := readWrites(payload, func(w write) error {
+		st := put
+		if w.value == nil {
+			st = deleted
+		}
+		o.set(w.table%len(o.tables), w.key, w.value, st)
+		return nil
+	})
+	return o.appendWrites(nil), err
+}

@@ -100,10 +100,10 @@ func (h *history) findBase(path string, numbers []uint64) (uint64, error) {
 		// Without header the base's flush was cut short: the one before it counts.
 		begun = begun || ok || based && a.seq == n
 	}
-	if begun || h.pending == nil {
+	if begun {
 		return 0, fmt.Errorf("%w: no segment has a base", errDamaged)
 	}
-	// We died while the first segments were made: nothing was written to them.
+	// We died while the first segments were made, or the file's mark will tell.
 	return 0, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -312,4 +313,71 @@ func dieRecovering(t *testing.T, rng *rand.Rand, path string) {
 		t.Fatal(err)
 	}
 	write(t, path, mixed(rng, [][]byte{before, after}))
+}
+
+// TestDieClosing has an orderly end fail at each of its flushes: what is left is as
+// good as after a crash.
+func TestDieClosing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const flushes = 4 // the file and the base of the checkpoint, the record, the base
+	for n := 1; n <= flushes+1; n++ {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		var left atomic.Int64
+		left.Store(1 << 30)
+		s, err := boltkv.OpenFlushing(path, options(), 1<<30, func(*os.File) error {
+			if left.Add(-1) == 0 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if err := s.Update(context.Background(), scribble(rng)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rows := dump(t, s)
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left.Store(int64(n))
+		err = s.Close()
+		if failed := n <= flushes; failed != errors.Is(err, syscall.EIO) {
+			t.Errorf("close with flush %d failing: %v", n, err)
+		}
+		if n < flushes { // the last but one is of the file, by bbolt
+			after, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, mixed(rng, [][]byte{before, after}))
+		}
+		comesBack(t, path, []string{rows})
+	}
+}
+
+// TestDieCreating opens what is left of a first open that died at its flushes, and
+// before any of its log was in place.
+func TestDieCreating(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		left := n
+		_, err := boltkv.OpenFlushing(path, options(), 1<<20, func(*os.File) error {
+			if left--; left == 0 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if !errors.Is(err, syscall.EIO) {
+			t.Fatalf("flush %d failing: %v", n, err)
+		}
+		comesBack(t, path, []string{""})
+	}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	write(t, path+".log.new", make([]byte, 3*page))
+	write(t, path+".log.2", make([]byte, page))
+	comesBack(t, path, []string{""})
 }

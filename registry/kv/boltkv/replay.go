@@ -2,7 +2,9 @@ package boltkv
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -91,30 +93,63 @@ func (s *Store) settle(h *history, m mark) error {
 		if err := s.createTables(btx); err != nil {
 			return err
 		}
-		buckets := make([]*bolt.Bucket, len(h.names))
-		for i, name := range h.names {
-			buckets[i] = s.anyTable(btx, name)
+		tables, err := lastWrites(h)
+		if err != nil {
+			return err
 		}
-		for _, r := range h.records {
-			if err := replay(r, buckets); err != nil {
-				return fmt.Errorf("repeat record %d of the log: %w", r.lsn, err)
+		for i, rows := range tables {
+			if err := s.replay(btx, h.names[i], rows); err != nil {
+				return err
 			}
 		}
 		return m.write(btx)
 	})
 }
 
-// replay writes a record's writes. They are not copied.
-func replay(r record, buckets []*bolt.Bucket) error {
-	return readWrites(r.payload, func(w write) error {
-		if w.table >= len(buckets) || buckets[w.table] == nil {
-			return fmt.Errorf("%w: there is no table %d", errDamaged, w.table)
+// lastWrites returns what the log's records leave of each table that they write to:
+// new values, nil for deleted keys.
+func lastWrites(h *history) ([]map[string][]byte, error) {
+	tables := make([]map[string][]byte, len(h.names))
+	for _, r := range h.records {
+		err := readWrites(r.payload, func(w write) error {
+			if w.table >= len(tables) {
+				return fmt.Errorf("%w: there is no table %d", errDamaged, w.table)
+			}
+			if tables[w.table] == nil {
+				tables[w.table] = map[string][]byte{}
+			}
+			tables[w.table][string(w.key)] = w.value
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("repeat record %d of the log: %w", r.lsn, err)
 		}
-		if w.value == nil {
-			return buckets[w.table].Delete(w.key)
+	}
+	return tables, nil
+}
+
+// replay writes rows to a table in the order of their keys, which is the fastest: a
+// page under change is a sorted slice.
+func (s *Store) replay(btx *bolt.Tx, name string, rows map[string][]byte) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	b := s.anyTable(btx, name)
+	if b == nil {
+		return fmt.Errorf("%w: there is no table %s", errDamaged, name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		var err error
+		if value := rows[key]; value != nil {
+			err = b.Put([]byte(key), value)
+		} else {
+			err = b.Delete([]byte(key))
 		}
-		return buckets[w.table].Put(w.key, w.value)
-	})
+		if err != nil {
+			return fmt.Errorf("repeat the log in table %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // anyTable returns the bucket of a table that a program with other tables may have
@@ -149,12 +184,12 @@ func (s *Store) endLog() error {
 	if err != nil {
 		return err
 	}
+	if err := s.unpin(pin); err != nil { // nothing is committed any more
+		return err
+	}
 	b.final = true
 	current, next := s.wal.current, s.wal.next
 	if err := s.wal.writeBase(current, b); err != nil {
-		return err
-	}
-	if err := s.unpin(pin); err != nil {
 		return err
 	}
 	if err := s.wal.close(); err != nil {

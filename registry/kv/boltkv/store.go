@@ -1,12 +1,34 @@
-// Package boltkv keeps a kv.Store in one bbolt file on a local disk.
+// Package boltkv keeps a kv.Store in one bbolt file on a local disk, with a log in
+// front of it.
 //
 // Updates are committed in groups. One goroutine, the committer, takes every
 // update that waits, runs them one after another on an overlay (the pending
 // writes of the group, seen by Get and Scan as if they were in the file), then
-// writes the overlay in one bbolt transaction. So a group costs one flush, the
-// next one gathers while it lasts, and no update waits for a timer. What an
-// update wrote is taken back out of the overlay if it fails: the bbolt
-// transaction never sees it.
+// makes the overlay durable and visible. So a group costs one flush, the next one
+// gathers while it lasts, and no update waits for a timer. What an update wrote is
+// taken back out of the overlay if it fails: nothing else ever sees it.
+//
+// # Log
+//
+// A group is durable by a record: its writes, appended to a log (files beside the
+// bbolt file, path.log.N) with one write into space that was allocated before, and
+// one flush. Only then is the group committed to bbolt, without any flush: its pages
+// may reach the disk at any time, in any order. All reads are from bbolt.
+//
+// What is sure to be on the disk is the base: a state of the bbolt file that was
+// flushed, whose pages a read transaction keeps from being written over. From time to
+// time a checkpoint makes a newer state the base, beside the commits that go on:
+//
+//	begin    pin the present state; records go into the next segment
+//	flush    the bbolt file
+//	base     into the new segment: the state's meta page; flush
+//	recycle  unpin the former base; rename the former segment to be the next one
+//
+// An open after a crash sets the file back to the base, whatever has become of the
+// other pages, repeats the records that follow, in one transaction, and begins a new
+// log. If it dies half way, the next one does the same. An orderly Close leaves a file
+// that is whole by itself, and no log. The file knows, by a mark, the log it belongs
+// to: neither is accepted without the other, nor one of another time.
 //
 // bbolt runs without a synced freelist: a commit writes only its own pages. An
 // orderly Close writes the freelist; after any other end, the next open pays by
@@ -51,13 +73,14 @@ type Options struct {
 	QuietTables []kv.Table
 	// InitialMmapSize is how many bytes of address space to map at once. A
 	// file that outgrows it is mapped anew, which waits for every running
-	// View. 0 means 64 GiB (256 MiB on 32-bit machines); no memory is used.
+	// View. 0 means 64 GiB (256 MiB on 32-bit machines), 32 MiB is the least;
+	// no memory is used.
 	InitialMmapSize int
 	// LockTimeout is how long to wait for another process to let go of the
 	// file before kv.ErrInUse. 0 means one second.
 	LockTimeout time.Duration
-	// NoSync leaves out every flush: acknowledged updates do not survive a
-	// power loss. For tests and for filling a store to measure it.
+	// NoSync leaves out the log and every flush: acknowledged updates do not
+	// survive a power loss. For tests and for filling a store to measure it.
 	NoSync bool
 	// Logger gets the stack of an update that panicked. Nil discards it.
 	Logger *slog.Logger
@@ -69,7 +92,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Store is a kv.Store in one file.
+// Store is a kv.Store in one file and its log.
 type Store struct {
 	db       *bolt.DB
 	path     string
