@@ -23,6 +23,10 @@ type Claim struct {
 	// SHA256, hex, is that of the content, once the worker has had all of it read:
 	// SettleScan wants to know. ClaimScan leaves it empty.
 	SHA256 string
+	// Rules are those of the object's bucket; the queue fills them in.
+	Rules ScanRules
+	// Renditions are what engines made of the object; SettleScan keeps them.
+	Renditions []Rendition
 }
 
 // ClaimScan gives the worker the object that has waited longest, for as long

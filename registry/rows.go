@@ -115,6 +115,7 @@ func (b *Bucket) fields(c *codec) {
 	})
 	c.bool(&b.SingleUse)
 	whole(c, &b.PresignMaxTTL)
+	b.Scan.fields(c)
 }
 
 func (m *Multipart) fields(c *codec) {

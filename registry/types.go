@@ -155,6 +155,8 @@ type Bucket struct {
 	// PresignMaxTTL is the longest lifetime of URLs that SDKs sign for it; 0 is
 	// the tenant's. The shorter of the two counts.
 	PresignMaxTTL time.Duration `json:"presign_max_ttl,omitempty"`
+	// Scan is how its objects are inspected.
+	Scan ScanRules
 }
 
 // Versioning is what a bucket does with what a write or a delete replaces; see

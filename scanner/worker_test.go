@@ -52,6 +52,11 @@ func (q *queue) Content(context.Context, registry.Claim) (io.ReadCloser, error) 
 	return io.NopCloser(strings.NewReader("content")), nil
 }
 
+func (q *queue) Keep(_ context.Context, _ registry.Claim, r registry.Rendition, body io.Reader) (registry.Rendition, error) {
+	_, err := io.Copy(io.Discard, body)
+	return r, err
+}
+
 func (q *queue) Renew(context.Context, registry.Claim) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,7 +100,7 @@ func (e engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, err
 }
 
 func worker(q *queue, e engine, change func(*scanner.Config)) *scanner.Worker {
-	c := scanner.Config{Queue: q, Inspect: []scanner.Engine{e}, Now: time.Now}
+	c := scanner.Config{Queue: q, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{e}, Now: time.Now}), Now: time.Now}
 	if change != nil {
 		change(&c)
 	}

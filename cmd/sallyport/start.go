@@ -110,9 +110,11 @@ func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {
 
 func newWorker(s *service, queue scanner.Queue, now func() time.Time) *scanner.Worker {
 	return scanner.NewWorker(scanner.Config{
-		Queue: queue, Inspect: []scanner.Engine{&inspect.Engine{}},
-		Required: s.cfg.ScannerRequired, Workers: s.cfg.ScannerWorkers,
-		Now: now, Log: s.log,
+		Queue: queue, Workers: s.cfg.ScannerWorkers, Now: now, Log: s.log,
+		Panel: scanner.NewPanel(scanner.PanelConfig{
+			Inspect: []scanner.Engine{&inspect.Engine{}}, Required: s.cfg.ScannerRequired,
+			SpoolDir: filepath.Join(s.cfg.DataDir, spoolDir), Now: now, Log: s.log,
+		}),
 	})
 }
 

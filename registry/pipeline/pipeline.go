@@ -25,6 +25,12 @@ type Config struct {
 	Detect  func(head []byte) string
 	Lineage func(mediaType string) []string
 
+	// Judge inspects what is written to buckets that scan inline; nil has built-in
+	// inspection only.
+	Judge Judge
+	// KeepRejected is how long rejected bytes are kept where the bucket does not say.
+	// 0 is for ever.
+	KeepRejected time.Duration
 	// ScannerRequired queues what is written to direct buckets for the scan
 	// worker, too: nothing is published that only built-in inspection saw.
 	ScannerRequired bool

@@ -18,7 +18,21 @@ const ReasonTypeMismatch = "type_mismatch"
 
 // Claim takes the next object to scan, or returns registry.ErrNotFound.
 func (p *Pipeline) Claim(ctx context.Context, worker string, lease time.Duration) (registry.Claim, error) {
-	return p.ledger.ClaimScan(ctx, worker, lease)
+	c, err := p.ledger.ClaimScan(ctx, worker, lease)
+	if err != nil {
+		return c, err
+	}
+	b, err := p.ledger.Bucket(ctx, c.Object.Tenant, c.Object.Bucket)
+	if err != nil {
+		return c, err // the lease ends, and the claim with it
+	}
+	c.Rules = b.Scan
+	return c, nil
+}
+
+// Keep stores a rendition of the claimed object; it becomes the object's with Settle.
+func (p *Pipeline) Keep(ctx context.Context, c registry.Claim, r registry.Rendition, body io.Reader) (registry.Rendition, error) {
+	return p.keepRendition(ctx, c, r, body)
 }
 
 // Content opens the bytes of a claimed object: the one way to read them before

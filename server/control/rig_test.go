@@ -115,8 +115,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	s.api.Proxies, err = server.ParseTrustedProxies(s.proxies)
 	must(tb, err)
 	r.moves = pipeline.New(s.moves)
-	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Inspect: []scanner.Engine{&inspect.Engine{}},
-		Required: s.required, Now: r.now, Log: log})
+	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Now: r.now, Log: log, Panel: scanner.NewPanel(
+		scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Required: s.required, Now: r.now, Log: log})})
 	s.api.Pipeline = r.moves
 	s.api.Auth = auth.New(auth.Config{Ledger: r.ledger, Region: region, Now: r.now, PresignMax: time.Hour})
 	tb.Cleanup(func() {

@@ -130,7 +130,7 @@ func newStack(t testing.TB, change ...func(*setup)) *stack {
 	}
 	s.pipe = pipeline.New(pipeline.Config{
 		Ledger: s.ledger, Blobs: cfg.wrap(disk), Now: s.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage})
-	s.worker = scanner.NewWorker(scanner.Config{Queue: s.pipe, Inspect: []scanner.Engine{&inspect.Engine{}}, Now: s.now, Log: log})
+	s.worker = scanner.NewWorker(scanner.Config{Queue: s.pipe, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Now: s.now}), Now: s.now, Log: log})
 	s.must(s.ledger.Bootstrap(s.ctx(), registry.RootCredentials{AccessKey: rootKey, SecretKey: rootSecret}))
 	s.auth = auth.New(cfg.auth)
 	cfg.api.Pipeline, cfg.api.Auth = s.pipe, s.auth
