@@ -52,6 +52,8 @@ var third = map[string][]string{
 	"github.com/knadh/koanf":             {"cmd/sallyport/config"},
 	"golang.org/x/term":                  {"cmd/sallyport"},
 	"github.com/gabriel-vasile/mimetype": {"scanner/inspect"},
+	"github.com/bodgit/sevenzip":         {"scanner/archive"},
+	"github.com/ulikunitz/xz":            {"scanner/archive"},
 	"github.com/minio/crc64nvme":         {"registry/pipeline"},
 	"github.com/minio/md5-simd":          {"registry/pipeline"},
 
