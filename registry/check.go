@@ -122,7 +122,7 @@ func (c *checker) objects() error {
 		if err := c.entriesOf(string(o.ID), &o); err != nil {
 			return err
 		}
-		if err := c.partsOf(&o); err != nil {
+		if err := errors.Join(c.partsOf(&o), c.renditionsOf(&o)); err != nil {
 			return err
 		}
 		if o.Upload == "" {
@@ -211,7 +211,7 @@ func (c *checker) entriesOf(id string, x stateful) error {
 // for was found, so the counts tell.
 func (c *checker) indexes() error {
 	for _, table := range []kv.Table{
-		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tScanDue, tScanClaims, tPromoting,
+		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tScanDue, tScanClaims, tPromoting,
 	} {
 		n, err := c.size(table, kv.Range{})
 		if err != nil {

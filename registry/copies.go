@@ -96,6 +96,9 @@ func (t *txn) copyObject(by Actor, b *Bucket, o, source *Object, v Verdict) erro
 			return err
 		}
 	}
+	if err := t.copyRenditions(o, source); err != nil {
+		return err
+	}
 	if o.PartCount > 0 {
 		parts, err := t.get(tObjectParts, keyOf(source.Tenant, string(source.ID)))
 		if err != nil {

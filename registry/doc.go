@@ -79,6 +79,7 @@
 //	names_pending         tenant 0 bucket 0 S3 key 0 seq   → state, object: accepted, not visible
 //	versions              tenant 0 bucket 0 key^ 0 ~seq    → published versions of versioned keys, newest first (versions.go)
 //	object_parts          tenant 0 object                  → what parts it was uploaded in *
+//	renditions            tenant 0 object                  → clean copies that an engine made of it *
 //	timeline              tenant 0 object 0 audit seq      → "" (but for the first, which the object names)
 //
 //	multiparts            tenant 0 multipart               → Multipart *

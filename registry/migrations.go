@@ -22,6 +22,7 @@ type migration struct {
 var migrations = []migration{
 	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
 	{2, "buckets are packed rows", packBuckets},
+	{3, "objects have renditions", func(kv.Tx) error { return nil }},
 }
 
 // packBuckets rewrites the rows of buckets, which were JSON. One that is packed

@@ -26,6 +26,9 @@ func (l *Ledger) SettleScan(ctx context.Context, c Claim, v Verdict, detected st
 		if v, err = t.digested(&o, v, c.SHA256); err != nil {
 			return err
 		}
+		if err := t.settleRenditions(&o, v, c.Renditions); err != nil {
+			return err
+		}
 		switch v.Result {
 		case VerdictClean:
 			return t.judge(&o, v)

@@ -70,6 +70,7 @@ func (o *Object) fields(c *codec) {
 	whole(c, &o.PartCount)
 	text(c, &o.StorageClass)
 	c.uint(&o.Born)
+	whole(c, &o.Renditions)
 }
 
 func (r *Retention) fields(c *codec) {
@@ -177,6 +178,7 @@ func (g *Grant) fields(c *codec) {
 	c.time(&g.ExpiresAt)
 	c.bool(&g.Revoked)
 	whole(c, &g.Part)
+	text(c, &g.Rendition)
 }
 
 func (k *keyRow) fields(c *codec) {

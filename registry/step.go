@@ -53,6 +53,9 @@ func (t *txn) apply(s step, x stateful, ev *Event, edit func()) error {
 	if edit != nil {
 		edit()
 	}
+	if err := t.dropRenditions(x); err != nil {
+		return err
+	}
 	ev.From, ev.To = from, to
 	x.describe(ev)
 	if from == unborn {

@@ -39,6 +39,7 @@ const (
 	tPendingNames kv.Table = "names_pending"
 	tVersions     kv.Table = "versions"
 	tObjectParts  kv.Table = "object_parts"
+	tRenditions   kv.Table = "renditions"
 	tTimeline     kv.Table = "timeline"
 
 	tMultiparts     kv.Table = "multiparts"
@@ -64,7 +65,7 @@ var ledgerTables = []kv.Table{
 	tMeta,
 	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotency, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tTimeline,
+	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tTimeline,
 	tMultiparts, tMultipartNames, tMultipartsDone, tParts, tUsedURLs, tUsedURLAge,
 	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage, tReferences,
 }
@@ -72,7 +73,7 @@ var ledgerTables = []kv.Table{
 // ledgerAppendTables are those whose keys grow, at least within a tenant.
 var ledgerAppendTables = []kv.Table{
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tObjectParts, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
+	tObjects, tObjectStates, tObjectParts, tRenditions, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
 	tScanDue, tIntents, tGarbage, tReferences,
 }
 

@@ -355,6 +355,9 @@ type Object struct {
 	// first of the object's timeline, which has rows for the later ones only: most
 	// objects have none. 0 if the timeline has it too, as of rows written before.
 	Born uint64
+	// Renditions is how many clean copies were made of it; what they are is a row of
+	// its own, see Ledger.Renditions.
+	Renditions int
 }
 
 // VersionID is what S3 calls this version of its key: "null", or the id that the
@@ -397,11 +400,14 @@ const (
 	GrantGet GrantOp = "get"
 )
 
-// Disposition of a download by grant. Sessions' downloads are attachments.
+// Disposition of a download by grant.
 type Disposition string
 
 const (
 	Attachment Disposition = "attachment"
+	// Inline lets a browser show what it gets. Only renditions can be shown: objects
+	// are the bytes of strangers.
+	Inline Disposition = "inline"
 )
 
 // Grant is what a signed URL stands for.
@@ -418,6 +424,8 @@ type Grant struct {
 	ExpiresAt   time.Time
 	Revoked     bool
 	Part        int // of a session in parts, from 1; 0 if it is for the whole
+	// Rendition is the name of the one that a GET is for; "" is the object itself.
+	Rendition string
 }
 
 // Page asks for one page of a list, newest first unless the verb says
