@@ -9,7 +9,7 @@ package scanner
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -20,7 +20,7 @@ import (
 // ErrDown is what an engine returns, wrapped, when it cannot work at present: it
 // is not started, not reachable, reloading. That is not a try of the object; the
 // queue pauses until the engine answers again. Every other error is a try.
-var ErrDown = errors.New("scanner: engine is down")
+var ErrDown = fmt.Errorf("scanner: %w", registry.ErrScanDown)
 
 // Input is what an engine looks at.
 type Input struct {

@@ -15,12 +15,23 @@ func newMetrics() *metrics {
 	}
 }
 
-func newSeconds() *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "scan_seconds",
-		Help:    "Time one engine took over one object.",
-		Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
-	}, []string{"engine"})
+type panelMetrics struct {
+	seconds  *prometheus.HistogramVec
+	verdicts *prometheus.CounterVec
+}
+
+func newPanelMetrics() *panelMetrics {
+	return &panelMetrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "scan_seconds",
+			Help:    "Time one engine took over one object.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"engine"}),
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scan_verdicts_total",
+			Help: "What engines said of objects, by engine and result.",
+		}, []string{"engine", "result"}),
+	}
 }
 
 // Metrics returns the collectors of the worker and of its panel, without a prefix.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -39,8 +38,8 @@ type PanelConfig struct {
 // Panel is the engines that judge an object together. It is safe for concurrent
 // use.
 type Panel struct {
-	cfg     PanelConfig
-	seconds *prometheus.HistogramVec
+	cfg PanelConfig
+	m   *panelMetrics
 }
 
 // NewPanel returns a panel of engines.
@@ -48,7 +47,7 @@ func NewPanel(cfg PanelConfig) *Panel {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Panel{cfg: cfg, seconds: newSeconds()}
+	return &Panel{cfg: cfg, m: newPanelMetrics()}
 }
 
 // Case is one object before the panel.
@@ -81,33 +80,40 @@ func (o *Opinion) Close() {
 
 var errBadResult = errors.New("scanner: engine gave no known result")
 
+// The note of a bucket that asks no malware engine, in place of theirs.
+const (
+	NoteMalware = "malware"
+	NoteOff     = "off"
+)
+
 // Judge asks the engines in order and stops at the first that is not content. An
 // error that wraps ErrDown says nothing of the object; any other is a failed try.
 func (p *Panel) Judge(ctx context.Context, c Case) (o Opinion, err error) {
-	file := &spooled{dir: p.cfg.SpoolDir, open: c.Open}
-	defer file.close()
+	bytes := &file{dir: p.cfg.SpoolDir, size: c.Object.Size, open: c.Open}
+	defer bytes.close()
 	defer func() {
 		if err != nil || o.Verdict.Result != registry.VerdictClean {
 			o.Close()
 		}
 	}()
-	in := Input{Object: c.Object, Rules: c.Rules, Open: c.Open, File: file.get}
+	in := Input{Object: c.Object, Rules: c.Rules, Detected: c.Object.DetectedType, Open: c.Open, File: bytes.get}
 	o.Verdict = registry.Verdict{Result: registry.VerdictClean, Attempts: c.Tries + 1}
 	malware, missing := p.malware(c.Rules)
-	for _, engines := range [][]Engine{p.cfg.Inspect, malware} {
-		for _, e := range engines {
-			r, heard := c.Heard[e.Name()]
-			if !heard {
-				if r, err = p.ask(ctx, e, in); err != nil {
-					return o, fmt.Errorf("%s: %w", e.Name(), err)
-				}
+	for _, e := range c.toAsk(slices.Concat(p.cfg.Inspect, malware)) {
+		r, heard := c.Heard[e.Name()]
+		if !heard {
+			if r, err = p.ask(ctx, e.Name(), func() (Result, error) { return e.Scan(ctx, in) }); err != nil {
+				return o, fmt.Errorf("%s: %w", e.Name(), err)
 			}
-			if done := o.note(e.Name(), r); done {
-				o.Verdict.At = p.cfg.Now()
-				return o, nil
-			}
-			in.Detected = o.Detected
 		}
+		if done := o.note(e.Name(), r); done {
+			o.Verdict.At = p.cfg.Now()
+			return o, nil
+		}
+		in.Detected = o.Detected
+	}
+	if c.Rules.Mode == registry.ScanOff {
+		o.Verdict.Engines = append(o.Verdict.Engines, registry.EngineNote{Name: NoteMalware, Result: NoteOff})
 	}
 	switch {
 	case missing:
@@ -117,6 +123,34 @@ func (p *Panel) Judge(ctx context.Context, c Case) (o Opinion, err error) {
 	}
 	o.Verdict.At = p.cfg.Now()
 	return o, nil
+}
+
+// toAsk leaves out engines that were not heard yet if another has found malware:
+// that is all there is to know.
+func (c *Case) toAsk(engines []Engine) []Engine {
+	for _, r := range c.Heard {
+		if r.Result == registry.VerdictInfected {
+			return slices.DeleteFunc(engines, func(e Engine) bool {
+				_, heard := c.Heard[e.Name()]
+				return !heard
+			})
+		}
+	}
+	return engines
+}
+
+// covers tells whether a clean verdict is by all the engines that the rules ask for.
+func (p *Panel) covers(v registry.Verdict, rules registry.ScanRules) bool {
+	malware, missing := p.malware(rules)
+	if missing || v.Result != registry.VerdictClean || p.cfg.Required && len(malware) == 0 {
+		return false
+	}
+	for _, e := range slices.Concat(p.cfg.Inspect, malware) {
+		if !slices.ContainsFunc(v.Engines, func(n registry.EngineNote) bool { return n.Name == e.Name() }) {
+			return false
+		}
+	}
+	return true
 }
 
 // note adds an engine's result and tells whether it settles the verdict.
@@ -157,17 +191,18 @@ func (p *Panel) malware(rules registry.ScanRules) (engines []Engine, missing boo
 	return engines, missing
 }
 
-// ask runs one engine and turns its panic into an error of this object.
-func (p *Panel) ask(ctx context.Context, e Engine, in Input) (r Result, err error) {
+// ask has one engine say something and turns its panic into an error of this object.
+func (p *Panel) ask(ctx context.Context, engine string, say func() (Result, error)) (r Result, err error) {
 	start := p.cfg.Now()
 	defer func() {
 		if v := recover(); v != nil {
-			p.cfg.Log.ErrorContext(ctx, "scan engine panicked", "engine", e.Name(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			err = panicked{v}
+			p.cfg.Log.ErrorContext(ctx, "scan engine panicked", "engine", engine, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			r, err = Result{}, panicked{v}
 		}
-		p.seconds.WithLabelValues(e.Name()).Observe(p.cfg.Now().Sub(start).Seconds())
+		p.m.seconds.WithLabelValues(engine).Observe(p.cfg.Now().Sub(start).Seconds())
+		p.m.verdicts.WithLabelValues(engine, outcome(ctx, r, err)).Inc()
 	}()
-	r, err = e.Scan(ctx, in)
+	r, err = say()
 	if err != nil {
 		return Result{}, err
 	}
@@ -175,46 +210,32 @@ func (p *Panel) ask(ctx context.Context, e Engine, in Input) (r Result, err erro
 	case registry.VerdictClean, registry.VerdictInfected, registry.VerdictRefused, registry.VerdictIncomplete:
 		return r, nil
 	}
+	r.close()
 	return Result{}, errBadResult
 }
 
+// close closes the files of renditions that nobody wants.
+func (r *Result) close() {
+	for _, x := range r.Renditions {
+		_ = x.File.Close()
+	}
+	r.Renditions = nil
+}
+
+// outcome is what came of asking an engine, as a word of a closed set.
+func outcome(ctx context.Context, r Result, err error) string {
+	switch {
+	case err == nil:
+		return string(r.Result)
+	case ctx.Err() != nil:
+		return "stopped"
+	case errors.Is(err, ErrDown):
+		return "down"
+	}
+	return string(registry.VerdictError)
+}
+
 // Metrics returns the panel's collectors, without a prefix.
-func (p *Panel) Metrics() []prometheus.Collector { return []prometheus.Collector{p.seconds} }
-
-// spooled is an object's bytes as a file, made when they are asked for.
-type spooled struct {
-	dir  string
-	open func(ctx context.Context) (io.ReadCloser, error)
-	file *os.File
-}
-
-// get returns the file. It is not safe for concurrent use: engines run in turn.
-func (s *spooled) get(ctx context.Context) (*os.File, error) {
-	if s.file != nil {
-		return s.file, nil
-	}
-	r, err := s.open(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	defer r.Close()
-	f, err := os.CreateTemp(s.dir, "scan-*")
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	// Without a name nothing is left if we die.
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool: %w", err), f.Close())
-	}
-	if _, err := io.Copy(f, r); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool: %w", err), f.Close())
-	}
-	s.file = f
-	return f, nil
-}
-
-func (s *spooled) close() {
-	if s.file != nil {
-		_ = s.file.Close()
-	}
+func (p *Panel) Metrics() []prometheus.Collector {
+	return []prometheus.Collector{p.m.seconds, p.m.verdicts}
 }
