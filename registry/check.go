@@ -25,7 +25,7 @@ const maxFindings = 20
 func (l *Ledger) Check(ctx context.Context) error {
 	err := l.view(ctx, func(t *txn) error {
 		c := checker{txn: t, counts: make(map[kv.Table]int)}
-		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.versions, c.references, c.multiparts, c.blobs, c.identities} {
+		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.versions, c.references, c.multiparts, c.blobs, c.identities, c.webhooks} {
 			if err := part(); err != nil {
 				return err
 			}

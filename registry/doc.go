@@ -66,6 +66,11 @@
 //	buckets               tenant 0 bucket                  → Bucket *
 //	bucket_documents      tenant 0 bucket 0 kind           → CORS rules, lifecycle rules, tags
 //
+//	webhooks              tenant 0 webhook                 → Webhook, sealed secrets
+//	webhook_states        tenant 0 webhook                 → its place in the audit log, counts
+//	webhook_messages      tenant 0 webhook 0 audit seq     → Letter: was tried and not delivered
+//	webhook_due           tenant 0 webhook 0 due 0 seq     → "": that one waits for another try
+//
 //	uploads               tenant 0 upload                  → Upload *
 //	uploads_by_principal  tenant 0 principal 0 upload      → ""
 //	upload_expiry         expiry tenant 0 upload           → "" while it can expire

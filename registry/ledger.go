@@ -70,6 +70,7 @@ type Ledger struct {
 	buckets bucketring
 	pruning pruning
 	metrics *metrics
+	bell    bell
 }
 
 // Open brings the store to the present schema, takes a new epoch and returns
@@ -180,13 +181,13 @@ func (l *Ledger) Epoch() uint64 { return l.epoch }
 // ErrStorageFull; reads go on.
 func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	var steps []transition
-	wroteKeys, wroteBuckets := false, false
+	wroteKeys, wroteBuckets, told := false, false, false
 	err := l.store.Update(ctx, func(tx kv.Tx) error {
 		t := txn{Tx: tx, l: l, now: l.clock.tick()}
 		if err := fn(&t); err != nil {
 			return err
 		}
-		steps, wroteKeys, wroteBuckets = t.steps, t.wroteKeys, t.wroteBuckets
+		steps, wroteKeys, wroteBuckets, told = t.steps, t.wroteKeys, t.wroteBuckets, t.told
 		return t.setNumber(metaClock, millis(t.now))
 	})
 	if wroteKeys { // also after an error, which need not mean that nothing was kept
@@ -194,6 +195,9 @@ func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	}
 	if wroteBuckets {
 		l.buckets.writes.Add(1)
+	}
+	if told {
+		l.bell.ring()
 	}
 	switch {
 	case err == nil:

@@ -54,6 +54,11 @@ const (
 	tScanClaims kv.Table = "scan_claims"
 	tPromoting  kv.Table = "promoting"
 
+	tWebhooks        kv.Table = "webhooks"
+	tWebhookStates   kv.Table = "webhook_states"
+	tWebhookMessages kv.Table = "webhook_messages"
+	tWebhookDue      kv.Table = "webhook_due"
+
 	tIntents    kv.Table = "intents"
 	tGarbage    kv.Table = "garbage"
 	tReferences kv.Table = "references"
@@ -68,6 +73,7 @@ var ledgerTables = []kv.Table{
 	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tTimeline,
 	tMultiparts, tMultipartNames, tMultipartsDone, tParts, tUsedURLs, tUsedURLAge,
 	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage, tReferences,
+	tWebhooks, tWebhookStates, tWebhookMessages, tWebhookDue,
 }
 
 // ledgerAppendTables are those whose keys grow, at least within a tenant.
@@ -81,6 +87,7 @@ var ledgerAppendTables = []kv.Table{
 // buckets are like.
 var ledgerQuietTables = []kv.Table{
 	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
+	tWebhooks, tWebhookStates, tWebhookMessages, tWebhookDue,
 }
 
 // Keys of the meta table.
