@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"sallyport/scanner"
+)
+
+// Config is what a Pool is made of.
+type Config struct {
+	// Command starts a child: a program whose main calls Main, and its arguments.
+	Command []string
+	// Env is the children's whole environment, NAME=value.
+	Env []string
+	// Workers is how many children there are at most at a time; 0 is 1.
+	Workers int
+	Limits  Limits
+
+	Now func() time.Time // the wall clock: deadlines of the system are taken from it
+	Log *slog.Logger     // nil discards
+}
+
+// Pool runs jobs in children. It is safe for concurrent use.
+type Pool struct {
+	cfg     Config
+	slots   chan *worker // one for each worker there may be; nil where none is started
+	starter *starter
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	closing sync.Once
+	skip    []string // layers that tests leave out
+}
+
+var errClosed = errors.New("sandbox: pool is closed")
+
+// NewPool returns a pool. Children are started when they are needed. It must be
+// closed.
+func NewPool(cfg Config) *Pool {
+	cfg.Workers = cmp.Or(cfg.Workers, 1)
+	cfg.Limits = cfg.Limits.filled()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{cfg: cfg, slots: make(chan *worker, cfg.Workers), starter: newStarter()}
+	p.life, p.end = context.WithCancel(context.Background())
+	for range cfg.Workers {
+		p.slots <- nil
+	}
+	return p
+}
+
+// Run has a child do a job on a file and returns the job's reply. in is given to
+// it as a read-only descriptor with an offset of its own.
+//
+// frame is called for each stream of bytes that the job sends, one after the
+// other, in the calling goroutine. It may leave the body unread; what it keeps of
+// the body is its own business, the body itself ends with the call. If it returns
+// an error, the child is ended at once and Run returns that error. nil skips all
+// frames.
+//
+// The error is a *Killed if the child broke down over this object, wraps
+// scanner.ErrDown if no child can be had at all, and is any other if the job
+// returned one. A child that was used before and dies before its first frame does
+// not count: the job is run again in a new one, so that no object is judged by what
+// an earlier one did.
+func (p *Pool) Run(ctx context.Context, job string, in *os.File, params any, frame func(kind string, header json.RawMessage, body io.Reader) error) (json.RawMessage, error) {
+	encoded, err := json.Marshal(params)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: params of %s: %w", job, err)
+	}
+	message, err := text(sayJob, task{Job: job, Params: encoded})
+	if err != nil {
+		return nil, err
+	}
+	ctx, release := p.within(ctx)
+	defer release()
+	for {
+		w, err := p.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		used := w.objects > 0
+		reply, err := w.run(ctx, message, in, frame)
+		p.give(ctx, w, err)
+		var killed *Killed
+		if errors.As(err, &killed) && used && !w.begun {
+			continue
+		}
+		return reply, err
+	}
+}
+
+// within returns a context that also ends with the pool.
+func (p *Pool) within(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(p.life, func() { cancel(fmt.Errorf("%w: %w", scanner.ErrDown, errClosed)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// take waits for a slot and returns its worker, a new one if it has none.
+func (p *Pool) take(ctx context.Context) (*worker, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var w *worker
+	select {
+	case w = <-p.slots:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if w != nil && !w.dead() {
+		return w, nil
+	}
+	w, err := p.start(ctx, nil, nil)
+	if err != nil {
+		p.slots <- nil
+		return nil, err
+	}
+	return w, nil
+}
+
+// give puts a worker back, if it may go on.
+func (p *Pool) give(ctx context.Context, w *worker, err error) {
+	if err == nil && !w.retired && w.objects < p.cfg.Limits.Objects {
+		p.slots <- w
+		return
+	}
+	w.kill()
+	var killed *Killed
+	if errors.As(err, &killed) {
+		p.cfg.Log.WarnContext(ctx, "a sandboxed child was ended", "reason", killed.Reason, "state", w.state(), "stderr", w.said.String())
+	}
+	p.slots <- nil
+}
+
+// Close ends all children and what they run. Jobs that run fail with an error
+// that wraps scanner.ErrDown.
+func (p *Pool) Close() error {
+	p.closing.Do(func() {
+		p.end()
+		for range p.cfg.Workers {
+			if w := <-p.slots; w != nil {
+				w.kill()
+			}
+		}
+		p.starter.close()
+	})
+	return nil
+}

@@ -1,0 +1,366 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/scanner"
+)
+
+// startTime bounds how long a child may take until it is locked in, on a machine
+// with everything else to do.
+const startTime = 30 * time.Second
+
+// worker is one child, seen from its parent. One goroutine uses it at a time.
+type worker struct {
+	limits Limits
+	now    func() time.Time
+	cmd    *exec.Cmd
+	conn   *net.UnixConn
+	r      *bufio.Reader // of the child's messages, through timed
+	left   time.Duration // that may still be waited for it
+	output int64         // bytes it may still send for this object
+
+	hello   hello
+	objects int   // it was given
+	begun   bool  // it has sent a frame of the present object
+	retired bool  // it asked for its end
+	broken  error // of the connection, at the present object
+
+	said   firstWords       // what it wrote to standard error
+	reaped chan struct{} // closed when the process is gone
+}
+
+// start makes a child and waits until it is locked in. With a command, stdin and
+// stdout are given to it.
+func (p *Pool) start(ctx context.Context, become *command, pipes *[2]*os.File) (*worker, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err)
+	}
+	unix.CloseOnExec(pair[0])
+	unix.CloseOnExec(pair[1])
+	theirs := os.NewFile(uintptr(pair[1]), "child")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(pair[0]), "parent")
+	conn, err := net.FileConn(ours)
+	if err := errors.Join(err, ours.Close()); err != nil {
+		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err)
+	}
+	w := &worker{limits: p.cfg.Limits, now: p.cfg.Now, conn: conn.(*net.UnixConn), reaped: make(chan struct{})}
+	w.r = bufio.NewReaderSize(timed{w}, maxData+headSize)
+	prepare := func() *exec.Cmd {
+		cmd := exec.Command(p.cfg.Command[0], p.cfg.Command[1:]...)
+		cmd.Env = append([]string{"GOTRACEBACK=single"}, p.cfg.Env...)
+		cmd.ExtraFiles = []*os.File{theirs}
+		cmd.Stderr = &w.said
+		cmd.WaitDelay = time.Second
+		if pipes != nil {
+			cmd.Stdin, cmd.Stdout = pipes[0], pipes[1]
+		}
+		return cmd
+	}
+	w.cmd, err = p.starter.start(prepare)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err), conn.Close())
+	}
+	go w.reap()
+	if err := w.greet(ctx, setup{Limits: p.cfg.Limits, Skip: p.skip, Exec: become}); err != nil {
+		w.kill()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("sandbox: %w: child does not start: %w (%s) %s", scanner.ErrDown, err, w.state(), &w.said)
+	}
+	return w, nil
+}
+
+// greet tells the child what it has to know and hears what is in force.
+func (w *worker) greet(ctx context.Context, s setup) error {
+	defer context.AfterFunc(ctx, w.signal)()
+	message, err := text(saySetup, s)
+	if err != nil {
+		return err
+	}
+	w.left, w.output = startTime, maxText
+	if err := w.send(message, nil); err != nil {
+		return err
+	}
+	kind, size, err := w.next()
+	if err != nil {
+		return err
+	}
+	if kind != sayHello {
+		return fmt.Errorf("%w: %q for a hello", errProtocol, kind)
+	}
+	if err := readText(w.r, size, &w.hello); err != nil {
+		return err
+	}
+	if w.hello.Failed != "" {
+		return errors.New(w.hello.Failed)
+	}
+	return nil
+}
+
+// run has the child do one job. The worker may be used again if the error is nil.
+func (w *worker) run(ctx context.Context, message []byte, in *os.File, frame func(string, json.RawMessage, io.Reader) error) (json.RawMessage, error) {
+	own, err := readOnly(in)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: input: %w", err)
+	}
+	defer own.Close()
+	w.objects++
+	w.begun, w.broken = false, nil
+	w.left, w.output = w.limits.Wall, w.limits.Output
+
+	stop := context.AfterFunc(ctx, w.signal)
+	defer stop()
+	if err := w.send(message, own); err != nil {
+		return nil, w.verdict(ctx, err)
+	}
+	for {
+		kind, size, err := w.next()
+		if err != nil {
+			return nil, w.verdict(ctx, err)
+		}
+		switch kind {
+		case sayFrame:
+			if err := w.frame(size, frame); err != nil {
+				if w.broken != nil { // whatever the callback made of it
+					return nil, w.verdict(ctx, w.broken)
+				}
+				return nil, err
+			}
+		case sayReply, sayFailed:
+			var e ending
+			if err := readText(w.r, size, &e); err != nil {
+				return nil, w.verdict(ctx, err)
+			}
+			return e.result(w, kind)
+		default:
+			return nil, w.verdict(ctx, fmt.Errorf("%w: %q is no answer", errProtocol, kind))
+		}
+	}
+}
+
+// result returns what a job ended with.
+func (e ending) result(w *worker, kind byte) (json.RawMessage, error) {
+	w.retired = e.Retire
+	switch {
+	case kind == sayReply:
+		return e.Reply, nil
+	case e.Limit != "":
+		return nil, &Killed{Reason: e.Limit}
+	}
+	return nil, fmt.Errorf("sandbox: job failed: %s", e.Failed)
+}
+
+// frame hands one stream of bytes to the callback.
+func (w *worker) frame(size int, frame func(string, json.RawMessage, io.Reader) error) error {
+	w.begun = true
+	var o opening
+	if err := readText(w.r, size, &o); err != nil {
+		w.broken = err
+		return err
+	}
+	b := &body{w: w}
+	if frame != nil {
+		err := frame(o.Kind, o.Header, b)
+		if err != nil || w.broken != nil {
+			return errors.Join(err, w.broken)
+		}
+	}
+	_, err := io.Copy(io.Discard, b)
+	return err
+}
+
+// verdict says what a broken exchange means: the context ended, or the child is
+// to blame. The child is gone after it.
+func (w *worker) verdict(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		w.kill()
+		return context.Cause(ctx)
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.kill()
+		return &Killed{Reason: ReasonTimeout}
+	case errors.Is(err, errProtocol):
+		w.kill()
+		return &Killed{Reason: ReasonOutput}
+	}
+	w.kill() // it has closed its end: it is dying, and keeps the cause it has
+	return &Killed{Reason: w.cause()}
+}
+
+// cause tells why a process that is gone ended.
+func (w *worker) cause() string {
+	said := w.said.String()
+	status, _ := w.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case status.Exited() && status.ExitStatus() == exitCPU, status.Signaled() && status.Signal() == syscall.SIGXCPU:
+		return ReasonCPU
+	case status.Signaled() && status.Signal() == syscall.SIGXFSZ, strings.Contains(said, "SIGXFSZ"):
+		return ReasonFiles
+	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"), strings.Contains(said, "errno=12"):
+		return ReasonMemory
+	case status.Signaled() && status.Signal() == syscall.SIGKILL:
+		// Only the kernel kills without a word: over the hard limit of processor
+		// time, or because the machine has no memory left.
+		if w.cmd.ProcessState.UserTime()+w.cmd.ProcessState.SystemTime() >= w.limits.CPU {
+			return ReasonCPU
+		}
+		return ReasonMemory
+	}
+	return ReasonCrash
+}
+
+// send writes one message, with a descriptor on its first byte.
+func (w *worker) send(message []byte, in *os.File) error {
+	if err := w.conn.SetWriteDeadline(w.now().Add(w.left)); err != nil {
+		return err
+	}
+	if in != nil {
+		n, _, err := w.conn.WriteMsgUnix(message[:headSize], unix.UnixRights(int(in.Fd())), nil)
+		if err != nil {
+			return err
+		}
+		message = message[n:]
+	}
+	_, err := w.conn.Write(message)
+	return err
+}
+
+// next reads the head of the next message.
+func (w *worker) next() (kind byte, size int, err error) {
+	var h [headSize]byte
+	if _, err := io.ReadFull(w.r, h[:]); err != nil {
+		return 0, 0, err
+	}
+	return parseHead(h[:])
+}
+
+// timed reads from the child's connection and counts the time and the bytes
+// against what the child may have.
+type timed struct{ w *worker }
+
+// Read implements io.Reader.
+func (t timed) Read(p []byte) (int, error) {
+	w, start := t.w, t.w.now()
+	if err := w.conn.SetReadDeadline(start.Add(w.left)); err != nil {
+		return 0, err
+	}
+	n, err := w.conn.Read(p)
+	w.left -= w.now().Sub(start)
+	if w.output -= int64(n); w.output < 0 {
+		return 0, fmt.Errorf("%w: more output than allowed", errProtocol)
+	}
+	return n, err
+}
+
+// body reads the bytes of the open frame.
+type body struct {
+	w     *worker
+	left  int // of the present sayData
+	ended bool
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.w.broken != nil {
+		return 0, io.ErrUnexpectedEOF
+	}
+	if b.ended {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for b.left == 0 {
+		kind, size, err := b.w.next()
+		switch {
+		case err != nil:
+		case kind == sayEnd && size == 0:
+			b.ended = true
+			return 0, io.EOF
+		case kind != sayData:
+			err = fmt.Errorf("%w: %q in a frame", errProtocol, kind)
+		}
+		if err != nil {
+			b.w.broken = err
+			return 0, io.ErrUnexpectedEOF
+		}
+		b.left = size
+	}
+	n, err := b.w.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	if err != nil {
+		b.w.broken = err
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, nil
+}
+
+// signal ends the process without waiting for it.
+func (w *worker) signal() { _ = w.cmd.Process.Kill() }
+
+// kill ends the process and waits until it is gone.
+func (w *worker) kill() {
+	w.signal()
+	<-w.reaped
+	_ = w.conn.Close()
+}
+
+// dead tells whether the process is gone.
+func (w *worker) dead() bool {
+	select {
+	case <-w.reaped:
+		return true
+	default:
+		return false
+	}
+}
+
+// state returns how the process ended, e.g. "signal: killed".
+func (w *worker) state() string {
+	if !w.dead() {
+		return "running"
+	}
+	return w.cmd.ProcessState.String()
+}
+
+// firstWords keeps the head of what is written to it.
+type firstWords struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+const keptSize = 2 << 10
+
+// Write implements io.Writer.
+func (h *firstWords) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept = append(h.kept, p[:min(len(p), keptSize-len(h.kept))]...)
+	return len(p), nil
+}
+
+// String returns what was kept.
+func (h *firstWords) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return string(h.kept)
+}
