@@ -131,13 +131,11 @@ func (w *Worker) scan(ctx context.Context, c *registry.Claim) (registry.Verdict,
 		return registry.Verdict{}, "", err
 	}
 	defer o.Close()
-	for _, r := range o.Renditions {
-		kept, err := w.cfg.Queue.Keep(ctx, claim, r.Rendition, io.NewSectionReader(r.File, 0, r.Size))
-		if err != nil {
-			return registry.Verdict{}, "", fmt.Errorf("keep rendition: %w", err)
-		}
-		c.Renditions = append(c.Renditions, kept)
+	err = o.keepIn(ctx, c, func(ctx context.Context, r registry.Rendition, body io.Reader) (registry.Rendition, error) {
+		return w.cfg.Queue.Keep(ctx, claim, r, body)
+	})
+	if err != nil {
+		return registry.Verdict{}, "", err
 	}
-	c.SHA256 = o.SHA256
 	return o.Verdict, o.Detected, nil
 }

@@ -44,8 +44,10 @@ type intake struct {
 	sha256 hash.Hash
 	extra  hash.Hash // of want.algorithm, unless sha256 does
 	head   []byte    // nil unless wanted
-	n      atomic.Int64
-	err    error // sticky
+	// tee is what inspects the body on its way; nil if nobody does.
+	tee io.WriteCloser
+	n   atomic.Int64
+	err error // sticky
 }
 
 // newIntake returns an intake that must be closed after its last Read.
@@ -60,8 +62,13 @@ func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
 // keepHead makes the intake remember the first bytes.
 func (in *intake) keepHead() { in.head = make([]byte, 0, min(in.size, headSize)) }
 
-// Interrupt lets a store end a Read that waits for the client.
-func (in *intake) Interrupt() { in.body.Interrupt() }
+// Interrupt lets a store end a Read that waits for the client, or for an engine.
+func (in *intake) Interrupt() {
+	in.body.Interrupt()
+	if in.tee != nil {
+		in.tee.Close()
+	}
+}
 
 // Read implements io.Reader.
 func (in *intake) Read(p []byte) (int, error) {
@@ -91,6 +98,9 @@ func (in *intake) hash(p []byte) {
 		in.extra.Write(p)
 	}
 	in.md5.write(p)
+	if in.tee != nil {
+		_, _ = in.tee.Write(p) // see Judge.Tee
+	}
 }
 
 // close ends the hashing. The digests can be read then, and no more be written.

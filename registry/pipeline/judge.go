@@ -17,26 +17,32 @@ var (
 	ErrRefused = errors.New("pipeline: content was refused")
 	// ErrScanIncomplete: the content could not be looked at whole.
 	ErrScanIncomplete = errors.New("pipeline: content could not be scanned whole")
-	// ErrScanDown: an engine does not work at present. Repeat later.
-	ErrScanDown = errors.New("pipeline: an engine is down")
+	// ErrScanDown is registry's, for those who know the pipeline only: an engine does
+	// not work at present. Repeat later.
+	ErrScanDown = registry.ErrScanDown
 )
 
-// Judge inspects what is written to a bucket that publishes at once (the scanner's
-// Inline, which this package may not import).
+// Judge inspects what is written to a bucket that publishes at once. It is scanner's
+// Inline, which this package may not import.
 type Judge interface {
+	// Malware tells whether any engine looks for malware.
+	Malware() bool
+	// Covers tells whether a clean verdict is by all the engines that these rules ask
+	// for.
+	Covers(v registry.Verdict, rules registry.ScanRules) bool
 	// Tee begins to judge a body of size bytes while it is on its way. It returns nil if no
-	// engine of these rules takes streams. size is never unknown.
-	Tee(ctx context.Context, rules registry.ScanRules, size int64) Tee
-	// Judge ends the inspection of an object whose bytes are durable: it asks the engines
-	// that have not heard them from tee (which may be nil) and returns the verdict and
-	// the detected type. An error that wraps ErrScanDown says nothing of the object.
-	Judge(ctx context.Context, o registry.Object, rules registry.ScanRules, open func(context.Context) (io.ReadCloser, error), tee Tee) (registry.Verdict, string, error)
-}
-
-// Tee is a body's copy on its way to engines. Write never fails because of an engine:
-// what went wrong is Judge's to say. It blocks while engines are slower than the client.
-type Tee interface {
-	io.Writer
-	// Close ends the body. Without Judge the engines are told to forget it. It may be called again.
-	Close() error
+	// engine of these rules takes streams. Writing to it never fails because of an engine,
+	// what went wrong is Judge's to say; it blocks while engines are slower than the
+	// client. To close it makes the engines forget the body, at any time and from any
+	// goroutine; after Judge that does nothing.
+	Tee(ctx context.Context, rules registry.ScanRules, size int64) io.WriteCloser
+	// Judge ends the inspection of the claim's object, whose bytes are durable: it asks the
+	// engines that have not heard them from what Tee returned, and returns the verdict and
+	// the detected type. The claim gets the digest, if it was read, and what keep returned
+	// of renditions, even with an error. An error that wraps ErrScanDown, and any other,
+	// says nothing of the object.
+	Judge(ctx context.Context, c *registry.Claim,
+		open func(context.Context) (io.ReadCloser, error),
+		keep func(context.Context, registry.Rendition, io.Reader) (registry.Rendition, error),
+		tee io.WriteCloser) (registry.Verdict, string, error)
 }

@@ -26,7 +26,7 @@ func (p *Pipeline) Claim(ctx context.Context, worker string, lease time.Duration
 	if err != nil {
 		return c, err // the lease ends, and the claim with it
 	}
-	c.Rules = b.Scan
+	c.Rules = rules(&b, &c.Object)
 	return c, nil
 }
 
@@ -92,5 +92,5 @@ func (p *Pipeline) typeMatches(ctx context.Context, o registry.Object, detected 
 	if err != nil {
 		return false, err
 	}
-	return policy.TypeMatches(p.content(b, o.ContentType, detected, o.Size)), nil
+	return anyContent(&b, &o) || policy.TypeMatches(p.content(b, o.ContentType, detected, o.Size)), nil
 }
