@@ -37,6 +37,7 @@
 //	                                                     └─ withdraw ────┘
 //
 //	quarantined (held) ─release→ published         any of them ─delete→ deleted
+//	                   ─requeue→ quarantined       (a rescan of what is published is no step)
 //	                     mark → published (a delete marker)
 //
 // A clean verdict ("judge") leaves the object scanning until its blobs are at
@@ -98,13 +99,19 @@
 //	scan_claims           lease end tenant 0 object        → epoch: a worker has it
 //	promoting             tenant 0 object                  → "": its blobs are on the move
 //
+//	rescans               ~time tenant 0 object            → due, epoch: published, to be inspected again
+//	rescan_runs           "r" 0 tenant                     → how far a run over all its objects has come
+//	                      "s" 0 engine                     → the signatures it was last seen with
+//	                      "t"                              → when the last run began
+//	rejected              time tenant 0 object             → bucket: bytes that are kept for review
+//
 //	intents               epoch blob key                   → "": bytes may be written under it
 //	garbage               seq                              → blob key: bytes to delete
 //	references            blob key 0 object                → how often that object refers to a shared blob (refs.go)
 //
 // and those of the audit log, drawn in audit.go. uploads_by_principal,
 // upload_expiry, object_states, names, names_pending, versions, scan_due,
-// scan_claims and promoting are indexes: a pure function of the row they point at
+// scan_claims, promoting, rescans and rejected are indexes: a pure function of the row they point at
 // (entries.go), which is what Check compares them with. Only names (and versions,
 // where there are some) is written at random; what an object costs besides appends.
 //

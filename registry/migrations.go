@@ -23,6 +23,7 @@ var migrations = []migration{
 	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
 	{2, "buckets are packed rows", packBuckets},
 	{3, "objects have renditions", func(kv.Tx) error { return nil }},
+	{4, "rejected objects know since when", dateRejected},
 }
 
 // packBuckets rewrites the rows of buckets, which were JSON. One that is packed

@@ -17,12 +17,12 @@ func TestRejectedStaysWithItsBucket(t *testing.T) {
 		b := registry.Bucket{Name: name, Intake: registry.IntakeDirect, Versioning: versioning}
 		h.must(h.CreateBucket(h.ctx(), h.amy, b))
 		o := h.put(name, "k", "one")
-		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 		h.must(err)
 		h.must(h.DeleteBucket(h.ctx(), h.amy, acme, name))
 		h.time.pass(time.Second)
 		h.must(h.CreateBucket(h.ctx(), h.amy, b))
-		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Release, "false_alarm")
+		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 		h.want(err, registry.ErrConflict)
 	}
 }

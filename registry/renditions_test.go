@@ -132,7 +132,7 @@ func TestRenditionsGoWithTheirObject(t *testing.T) {
 	tests := map[string]func(h *house, o registry.Object){
 		"Delete": func(h *house, o registry.Object) { h.must(h.DeleteObject(h.ctx(), h.amy, acme, o.ID)) },
 		"Withdraw": func(h *house, o registry.Object) {
-			_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+			_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 			h.must(err)
 		},
 		"DeleteKey": func(h *house, o registry.Object) { h.must(h.deleteKey(files, o.Key)) },

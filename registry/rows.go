@@ -71,6 +71,23 @@ func (o *Object) fields(c *codec) {
 	text(c, &o.StorageClass)
 	c.uint(&o.Born)
 	whole(c, &o.Renditions)
+	c.time(&o.RejectedAt)
+	c.bool(&o.Destroyed)
+	maybe(c, &o.Proposal, func(r *Ruling) { r.fields(c) })
+	maybe(c, &o.Ruling, func(r *Ruling) { r.fields(c) })
+	maybe(c, &o.Rescan, func(r *Rescan) {
+		c.time(&r.At)
+		r.Turn.fields(c)
+	})
+	maybe(c, &o.Doubt, func(v *Verdict) { v.fields(c) })
+}
+
+func (r *Ruling) fields(c *codec) {
+	text(c, &r.Decision)
+	text(c, &r.By)
+	text(c, &r.Reason)
+	text(c, &r.Note)
+	c.time(&r.At)
 }
 
 func (r *Retention) fields(c *codec) {

@@ -22,7 +22,7 @@ type txn struct {
 
 	wroteKeys    bool // see keyring
 	wroteBuckets bool // see bucketring
-	told         bool // there is a new leaf: see bell
+	told         bool // there is a new leaf, see bell
 }
 
 // stateful is a row that lives in one of the two machines.
@@ -51,6 +51,9 @@ func (t *txn) apply(s step, x stateful, ev *Event, edit func()) error {
 		x.index(before.add)
 	}
 	x.move(to)
+	if o, ok := x.(*Object); ok {
+		o.stepped(from, t.now)
+	}
 	if edit != nil {
 		edit()
 	}

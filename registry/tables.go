@@ -53,6 +53,9 @@ const (
 	tScanDue    kv.Table = "scan_due"
 	tScanClaims kv.Table = "scan_claims"
 	tPromoting  kv.Table = "promoting"
+	tRescans    kv.Table = "rescans"
+	tRescanRuns kv.Table = "rescan_runs"
+	tRejected   kv.Table = "rejected"
 
 	tWebhooks        kv.Table = "webhooks"
 	tWebhookStates   kv.Table = "webhook_states"
@@ -72,7 +75,7 @@ var ledgerTables = []kv.Table{
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotency, tIdempotencyAge, tGrants,
 	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tTimeline,
 	tMultiparts, tMultipartNames, tMultipartsDone, tParts, tUsedURLs, tUsedURLAge,
-	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage, tReferences,
+	tScanDue, tScanClaims, tPromoting, tRescans, tRescanRuns, tRejected, tIntents, tGarbage, tReferences,
 	tWebhooks, tWebhookStates, tWebhookMessages, tWebhookDue,
 }
 
@@ -80,7 +83,7 @@ var ledgerTables = []kv.Table{
 var ledgerAppendTables = []kv.Table{
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotencyAge, tGrants,
 	tObjects, tObjectStates, tObjectParts, tRenditions, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
-	tScanDue, tIntents, tGarbage, tReferences,
+	tScanDue, tRejected, tIntents, tGarbage, tReferences,
 }
 
 // ledgerQuietTables are those that few commits write: who there is, and what their

@@ -358,6 +358,19 @@ type Object struct {
 	// Renditions is how many clean copies were made of it; what they are is a row of
 	// its own, see Ledger.Renditions.
 	Renditions int
+	// RejectedAt is when it was rejected; zero in every other state.
+	RejectedAt time.Time
+	// Destroyed: rejected, and its bytes were given up after the time that they were
+	// kept for review.
+	Destroyed bool
+	// Proposal is a release that waits for a second analyst.
+	Proposal *Ruling
+	// Ruling is the last decision of analysts that was carried out.
+	Ruling *Ruling
+	// Rescan is its place in the queue of what is published and inspected again.
+	Rescan *Rescan
+	// Doubt is what its last rescan said, if that could not judge it.
+	Doubt *Verdict
 }
 
 // VersionID is what S3 calls this version of its key: "null", or the id that the

@@ -47,32 +47,6 @@ func (p *Pipeline) cutGone(ctx context.Context, match func(subject) bool) {
 	}
 }
 
-// Review carries out an analyst's decision on an object; see registry's Review. What
-// is withdrawn, with all that shares bytes with it, is read no further; what is
-// released is promoted at once, and if that fails Run tries again.
-func (p *Pipeline) Review(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Decision, why string) (registry.Object, error) {
-	if err := policy.Allow(actor, policy.ReviewObject, ""); err != nil {
-		return registry.Object{}, p.refuse("review", fmt.Errorf("review: %w", err))
-	}
-	o, shared, err := p.ledger.Review(ctx, actor, id, d, why)
-	if err != nil {
-		return registry.Object{}, p.refuse("review", err)
-	}
-	gone := map[registry.ObjectID]struct{}{o.ID: {}}
-	for i := range shared {
-		gone[shared[i].ID] = struct{}{}
-	}
-	p.cutGone(ctx, func(s subject) bool {
-		_, withdrawn := gone[s.object]
-		return withdrawn && s.tenant == actor.Tenant
-	})
-	if len(o.Targets) > 0 {
-		p.tryPromote(ctx, o)
-	}
-	p.sweepSoon()
-	return o, nil
-}
-
 // IssueGet issues a GET URL's grant for a published object. ttl 0 asks for the
 // default.
 func (p *Pipeline) IssueGet(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Disposition, ttl time.Duration) (registry.Grant, registry.Object, error) {
