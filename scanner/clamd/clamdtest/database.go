@@ -8,19 +8,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
+
+	"sallyport/scanner/clamd"
 )
 
 // Signature is what clamd calls EICAR's test file by this database. It adds a suffix
 // of its own to names from databases that ClamAV has not signed.
 const Signature = "Eicar-Test-Signature.UNOFFICIAL"
 
-// EICAR returns EICAR's anti-malware test file, 68 bytes. It is put together here so that no
-// file of this tree, and no program made of it, is one. See https://www.eicar.org/download-anti-malware-testfile.
-func EICAR() []byte {
-	return []byte(strings.Join([]string{`X5O!P%@AP[4\PZX54(P^)7CC)7}$`, `STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`}, "EICAR-"))
-}
+// EICAR returns the file that the database finds.
+func EICAR() []byte { return clamd.EICAR() }
 
 // Database returns a daily.cud, ClamAV's form of a database without a signature: a
 // header of 512 bytes and a tar.gz. It finds EICAR's bytes anywhere in a file, and has
