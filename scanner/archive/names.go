@@ -1,0 +1,87 @@
+package archive
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// names holds members' names against each other. Readers differ in what they make of
+// a name, so the least careful one counts: both slashes separate, letters have no
+// case, drives exist, and links that came earlier are followed.
+type names struct {
+	seed  maphash.Seed
+	links map[uint64]struct{} // of the paths of links: a name may be long
+}
+
+func newNames() *names {
+	return &names{seed: maphash.MakeSeed(), links: make(map[uint64]struct{})}
+}
+
+// entry says whether a member of this name stays in the folder it is unpacked in. A
+// name that leads upwards at all does not: no packer writes such.
+func (n *names) entry(name string) bool {
+	parts, ok := split(name)
+	if !ok {
+		return false
+	}
+	path := ""
+	for i, part := range parts {
+		if part == ".." {
+			return false
+		}
+		path += "/" + part
+		if _, linked := n.links[n.hash(path)]; linked && i < len(parts)-1 {
+			return false
+		}
+	}
+	return true
+}
+
+// symlink notes a link, whose name is good, and says whether its target stays in the
+// folder, too. Only the target's first parts may lead upwards: behind a name, which may
+// be a link by then, nobody knows where up is.
+func (n *names) symlink(name, target string) bool {
+	from, ok := split(name)
+	if !ok || len(from) == 0 {
+		return false
+	}
+	n.links[n.hash("/"+strings.Join(from, "/"))] = struct{}{}
+	parts, ok := split(target)
+	if !ok {
+		return false
+	}
+	depth, down := len(from)-1, false
+	for _, part := range parts {
+		if part != ".." {
+			down = true
+			continue
+		}
+		if depth--; down || depth < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *names) hash(path string) uint64 { return maphash.String(n.seed, path) }
+
+// split cuts a name into its parts, without empty ones and dots. It is not ok if the
+// name is absolute, or if readers cut it off before its end.
+func split(name string) (parts []string, ok bool) {
+	name = strings.ToLower(strings.ReplaceAll(name, `\`, "/"))
+	drive := len(name) >= 3 && name[0] >= 'a' && name[0] <= 'z' && name[1:3] == ":/"
+	if drive || strings.HasPrefix(name, "/") || strings.ContainsRune(name, 0) {
+		return nil, false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		// Windows drops dots and spaces at the end of a name.
+		switch bare := strings.TrimRight(part, " ."); {
+		case part == "" || part == ".":
+		case bare == "":
+			parts = append(parts, "..")
+		default:
+			parts = append(parts, bare)
+		}
+	}
+	return parts, true
+}
