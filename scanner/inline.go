@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,19 +19,30 @@ const BuiltIn = "inspect"
 // Inline judges writes before they are answered. It is the pipeline's Judge; give both
 // it and the Worker the same Panel:
 //
-//	inline := scanner.NewInline(panel)
+//	inline := scanner.NewInline(scanner.InlineConfig{Panel: panel})
 //	moves := pipeline.New(pipeline.Config{Judge: inline, …})
 //
 // and register its Metrics without the panel's, which are the worker's to tell.
 type Inline struct {
 	panel   *Panel
+	slots   chan struct{} // of bodies that are heard on their way
 	outcome *prometheus.CounterVec
 	down    atomic.Bool
 }
 
+// InlineConfig is what an Inline is made of.
+type InlineConfig struct {
+	Panel *Panel
+	// Streams bounds how many bodies are heard on their way at once; 0 is 16. The others
+	// are read from the store when they are there: slow clients must not take all that an
+	// engine can hear at a time.
+	Streams int
+}
+
 // NewInline returns a judge that asks the panel.
-func NewInline(p *Panel) *Inline {
-	return &Inline{panel: p, outcome: prometheus.NewCounterVec(prometheus.CounterOpts{
+func NewInline(cfg InlineConfig) *Inline {
+	orDefault(&cfg.Streams, 16)
+	return &Inline{panel: cfg.Panel, slots: make(chan struct{}, cfg.Streams), outcome: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "inline_scans_total",
 		Help: "Writes that were inspected before their answer, by how that ended.",
 	}, []string{"outcome"})}
@@ -51,21 +63,33 @@ func (i *Inline) Covers(v registry.Verdict, rules registry.ScanRules) bool {
 }
 
 // Tee begins to judge a body of size bytes while it is on its way, by those of the
-// malware engines that take streams. It returns nil if none of them does. Write never
-// fails because of an engine, and waits for the slowest. Close gives the streams up, at
-// any time and from any goroutine; after Judge it does nothing.
+// malware engines that take streams. It returns nil if none of them does, or too many
+// bodies are heard already. Write never fails because of an engine, and waits for the
+// slowest. Close gives the streams up, at any time and from any goroutine; after Judge it
+// does nothing.
 func (i *Inline) Tee(ctx context.Context, rules registry.ScanRules, size int64) io.WriteCloser {
 	malware, _ := i.panel.malware(rules)
-	ctx, cancel := context.WithCancel(ctx)
-	t := &tee{size: size, cancel: cancel}
+	var streamers []Streamer
 	for _, e := range malware {
 		if s, ok := e.(Streamer); ok {
-			t.streams = append(t.streams, i.panel.listen(ctx, s, size))
+			streamers = append(streamers, s)
 		}
 	}
-	if len(t.streams) == 0 {
-		cancel()
+	if len(streamers) == 0 {
 		return nil
+	}
+	select {
+	case i.slots <- struct{}{}:
+	default:
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	t := &tee{size: size, end: sync.OnceFunc(func() {
+		cancel()
+		<-i.slots
+	})}
+	for _, s := range streamers {
+		t.streams = append(t.streams, i.panel.listen(ctx, s, size))
 	}
 	return t
 }

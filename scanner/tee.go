@@ -10,7 +10,7 @@ import (
 // tee is a body's copy on its way to engines.
 type tee struct {
 	size    int64
-	cancel  context.CancelFunc
+	end     func() // gives back what it took; may be called again
 	streams []*stream
 	n       int64 // bytes written
 }
@@ -60,7 +60,7 @@ func (t *tee) Close() error {
 	for _, s := range t.streams {
 		s.w.CloseWithError(errGivenUp)
 	}
-	t.cancel()
+	t.end()
 	return nil
 }
 
@@ -73,7 +73,7 @@ func heardFrom(ctx context.Context, body io.WriteCloser) (map[string]Result, err
 	if !ok {
 		return heard, nil
 	}
-	defer t.cancel()
+	defer t.end()
 	if t.n != t.size {
 		t.Close()
 		return nil, fmt.Errorf("%w: %d bytes of %d were heard", errSize, t.n, t.size)
