@@ -41,6 +41,7 @@ const (
 	EventObjectWithdrawn   EventType = "object.withdrawn" // published before, rejected now: by a rescan, or for bytes it shares
 	EventObjectProposed    EventType = "object.proposed"  // an analyst proposed its release, which needs a second one
 	EventObjectDestroyed   EventType = "object.destroyed" // the bytes of a rejected object were given up
+	EventObjectExamined    EventType = "object.examined"  // an analyst was given the bytes of what is not published; Reason says in what form
 
 	EventWebhookPut     EventType = "webhook.put" // made or changed
 	EventWebhookDeleted EventType = "webhook.deleted"
@@ -86,7 +87,7 @@ var EventTypes = []EventType{
 	EventUploadFinalized, EventUploadAborted, EventUploadExpired,
 	EventObjectPut, EventObjectQuarantined, EventObjectScanning, EventObjectScanRetried, EventObjectVerdict,
 	EventObjectPublished, EventObjectRejected, EventObjectHeld, EventObjectReviewed, EventObjectDeleted,
-	EventObjectRescan, EventObjectWithdrawn, EventObjectProposed, EventObjectDestroyed,
+	EventObjectRescan, EventObjectWithdrawn, EventObjectProposed, EventObjectDestroyed, EventObjectExamined,
 	EventWebhookPut, EventWebhookDeleted, EventWebhookDead, EventWebhookReplay,
 	EventObjectMarked, EventObjectCopied, EventObjectTagged, EventObjectLocked,
 	EventMultipartCreated, EventMultipartAborted, EventUploadPartReceived, EventUploadPartRegistered,

@@ -183,17 +183,40 @@ func (t *txn) retryRescan(o *Object, due time.Time, cause string) error {
 // settleRescan writes down what a rescan concluded. What is infected is withdrawn at
 // once, with everything that shares bytes with it; what is against the rules of its
 // bucket, which are not another's, is withdrawn alone. Who cannot say does not withdraw
-// what was clean before: the doubt is noted.
+// what was clean before: the doubt is noted. A finding that analysts released the object
+// in spite of is no news.
 func (t *txn) settleRescan(o *Object, v Verdict) error {
 	switch v.Result {
 	case VerdictClean:
 		return t.concludeRescan(o, v, func() { o.Verdict, o.Doubt = &v, nil })
 	case VerdictInfected, VerdictRefused:
+		if o.standsBy(v) {
+			return t.concludeRescan(o, v, func() { o.Verdict = &v })
+		}
 		return t.withdrawFound(o, v)
 	case VerdictIncomplete, VerdictError:
 		return t.doubt(o, v)
 	}
 	return fmt.Errorf("%w: verdict", ErrInvalid)
+}
+
+// standsBy tells whether analysts released the object although this very thing had been
+// found in it.
+func (o *Object) standsBy(v Verdict) bool {
+	if o.Ruling == nil || o.Ruling.Decision != Release || o.Verdict == nil {
+		return false
+	}
+	return o.Verdict.Result == v.Result && o.Verdict.Reason == v.Reason && slices.Equal(o.Verdict.signatures(), v.signatures())
+}
+
+// signatures are the names of what engines found.
+func (v *Verdict) signatures() (names []string) {
+	for _, n := range v.Engines {
+		if n.Signature != "" {
+			names = append(names, n.Name+":"+n.Signature)
+		}
+	}
+	return names
 }
 
 func (t *txn) doubt(o *Object, v Verdict) error {
@@ -220,6 +243,7 @@ func (t *txn) withdrawFound(o *Object, v Verdict) error {
 		if shared, err = t.sharing(o); err != nil {
 			return err
 		}
+		shared = slices.DeleteFunc(shared, func(x Object) bool { return x.standsBy(v) })
 		if err := t.withdrawParts(o); err != nil {
 			return err
 		}
@@ -244,6 +268,8 @@ func (t *txn) withdrawTwins(o *Object) error {
 	if err != nil {
 		return err
 	}
-	shared = slices.DeleteFunc(shared, func(x Object) bool { return !slices.Equal(x.Extents, o.Extents) })
+	shared = slices.DeleteFunc(shared, func(x Object) bool {
+		return !slices.Equal(x.Extents, o.Extents) || x.standsBy(*o.Verdict)
+	})
 	return t.withdrawAll(System(o.Tenant), shared, o)
 }

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"sallyport/registry"
@@ -31,6 +33,14 @@ type Config struct {
 	// KeepRejected is how long rejected bytes are kept where the bucket does not say.
 	// 0 is for ever.
 	KeepRejected time.Duration
+	// Signatures returns the version of each malware engine's signatures; when one
+	// changes, everything published is inspected again. nil does not look.
+	Signatures func(context.Context) (map[string]string, error)
+	// RescanEvery is how often everything published is inspected again in any case. 0
+	// is never.
+	RescanEvery time.Duration
+	// RescanCheck is how often Run looks at the two. 0 is 1 min.
+	RescanCheck time.Duration
 	// ScannerRequired queues what is written to direct buckets for the scan
 	// worker, too: nothing is published that only built-in inspection saw.
 	ScannerRequired bool
@@ -74,6 +84,7 @@ type Pipeline struct {
 	unsettled unsettled
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]
+	rescans   atomic.Bool // a run of them may be under way
 	setbacks  setbacks
 	nudge     chan struct{} // wakes the sweep of Run
 	queued    func()        // see OnQueued
@@ -97,6 +108,7 @@ func New(cfg Config) *Pipeline {
 		{&cfg.Linger, time.Minute},
 		{&cfg.SweepEvery, time.Minute},
 		{&cfg.PromoteEvery, 5 * time.Second},
+		{&cfg.RescanCheck, time.Minute},
 		{&cfg.RotateEvery, 24 * time.Hour},
 		{&cfg.LifecycleEvery, time.Hour},
 	} {

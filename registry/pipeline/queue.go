@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -19,6 +20,9 @@ const ReasonTypeMismatch = "type_mismatch"
 // Claim takes the next object to scan, or returns registry.ErrNotFound.
 func (p *Pipeline) Claim(ctx context.Context, worker string, lease time.Duration) (registry.Claim, error) {
 	c, err := p.ledger.ClaimScan(ctx, worker, lease)
+	if errors.Is(err, registry.ErrNotFound) && p.feedRescans(ctx) {
+		c, err = p.ledger.ClaimScan(ctx, worker, lease)
+	}
 	if err != nil {
 		return c, err
 	}
@@ -61,10 +65,11 @@ func (p *Pipeline) Pause(ctx context.Context, c registry.Claim) error {
 }
 
 // Settle ends a claim with a verdict. What the engines found clean is still held
-// against the type rule here, whatever engines are wired up. A clean object is
+// against the type rule here, whatever engines are wired up; not so in a rescan, for
+// what was accepted keeps the rules it was accepted under. A clean object is
 // promoted at once; if that fails, the verdict stands and Run tries again.
 func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) error {
-	if v.Result == registry.VerdictClean || v.Result == registry.VerdictIncomplete {
+	if !c.Rescan && (v.Result == registry.VerdictClean || v.Result == registry.VerdictIncomplete) {
 		matches, err := p.typeMatches(ctx, c.Object, detected)
 		if err != nil {
 			return fmt.Errorf("settle: %w", err)
@@ -81,9 +86,12 @@ func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verd
 	// The ledger may know better than v: a digest that was told is another's.
 	if o.State == registry.ObjectScanning || o.State == registry.ObjectPublished {
 		p.tryPromote(ctx, o)
-	} else {
-		p.sweepSoon()
+		return nil
 	}
+	if o.State == registry.ObjectRejected && (c.Rescan || o.Verdict.Result == registry.VerdictInfected) {
+		p.cutWithdrawn(ctx, o.Tenant)
+	}
+	p.sweepSoon()
 	return nil
 }
 

@@ -28,7 +28,8 @@ type Found struct {
 }
 
 // FindObject finds an object by its id, for a reader of the control port.
-// registry.ErrNotPublished if it is in any other state.
+// registry.ErrHeld if it waits for an analyst, registry.ErrNotPublished if it is in any
+// other state.
 func (p *Pipeline) FindObject(ctx context.Context, actor registry.Actor, id registry.ObjectID) (*Found, error) {
 	f, err := p.findObject(ctx, actor, id)
 	return f, p.refuse("get", err)
@@ -81,12 +82,15 @@ func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error
 
 // found is the one gate between a row and its bytes.
 func (p *Pipeline) found(seen uint64, o registry.Object, actor registry.Actor, again func(context.Context) (*Found, error)) (*Found, error) {
-	if o.State != registry.ObjectPublished {
+	switch {
+	case o.Held:
+		return nil, fmt.Errorf("find: %w", registry.ErrHeld)
+	case o.State != registry.ObjectPublished:
 		return nil, fmt.Errorf("find: %w", registry.ErrNotPublished)
 	}
 	s := subject{
 		tenant: actor.Tenant, principal: actor.Principal, credential: actor.Credential,
-		object: o.ID, upload: o.Upload, bucket: o.Bucket, key: o.Key,
+		object: o.ID, upload: o.Upload, bucket: o.Bucket, key: o.Key, reading: true,
 	}
 	if err := p.transfers.allowed(s); err != nil {
 		return nil, fmt.Errorf("find: %w", err)

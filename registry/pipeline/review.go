@@ -33,16 +33,3 @@ func (p *Pipeline) Review(ctx context.Context, actor registry.Actor, id registry
 	p.sweepSoon()
 	return o, nil
 }
-
-// RescanObject has an object inspected again; see registry's RescanObject.
-func (p *Pipeline) RescanObject(ctx context.Context, actor registry.Actor, id registry.ObjectID) (registry.Object, error) {
-	if err := policy.Allow(actor, policy.RescanObject, ""); err != nil {
-		return registry.Object{}, p.refuse("rescan", fmt.Errorf("rescan: %w", err))
-	}
-	o, err := p.ledger.RescanObject(ctx, actor, id)
-	if err != nil {
-		return registry.Object{}, p.refuse("rescan", err)
-	}
-	p.queued()
-	return o, nil
-}
