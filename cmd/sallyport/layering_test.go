@@ -56,6 +56,7 @@ var third = map[string][]string{
 	"github.com/ulikunitz/xz":            {"scanner/archive"},
 	"github.com/minio/crc64nvme":         {"registry/pipeline"},
 	"github.com/minio/md5-simd":          {"registry/pipeline"},
+	"golang.org/x/image":                 {"scanner/image"},
 
 	"github.com/prometheus":         {"*"},
 	"github.com/oklog/ulid/v2":      {"*"},
