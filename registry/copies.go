@@ -103,6 +103,7 @@ func (t *txn) copyObject(by Actor, b *Bucket, o, source *Object, n *NewCopy) err
 		return err
 	}
 	if len(n.Renditions) > 0 {
+		o.Tenant = by.Tenant
 		if err := t.settleRenditions(o, n.Verdict, n.Renditions); err != nil {
 			return err
 		}
