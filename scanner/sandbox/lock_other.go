@@ -14,6 +14,6 @@ func (c *child) lock(s setup) (h hello) {
 	return h
 }
 
-func (c *child) become(command) error { return errNoExec }
+func (c *child) become(command, setup) error { return errNoExec }
 
 func addressSpace() (uint64, error) { return 0, errors.ErrUnsupported }

@@ -68,7 +68,8 @@ func (c *child) serve() error {
 		return err
 	}
 	if s.Exec != nil {
-		return c.become(*s.Exec)
+		// Whoever returns from this has failed.
+		return c.say(sayFailed, ending{Failed: c.become(*s.Exec, s).Error()})
 	}
 	for {
 		kind, size, err := c.next()

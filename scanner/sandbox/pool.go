@@ -24,6 +24,9 @@ type Config struct {
 	// Workers is how many children there are at most at a time; 0 is 1.
 	Workers int
 	Limits  Limits
+	// Unconfined lets Exec run commands even where the kernel cannot keep them from
+	// the file system.
+	Unconfined bool
 
 	Now func() time.Time // the wall clock: deadlines of the system are taken from it
 	Log *slog.Logger     // nil discards
@@ -111,24 +114,33 @@ func (p *Pool) within(ctx context.Context) (context.Context, func()) {
 
 // take waits for a slot and returns its worker, a new one if it has none.
 func (p *Pool) take(ctx context.Context) (*worker, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	var w *worker
-	select {
-	case w = <-p.slots:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	w, err := p.slot(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if w != nil && !w.dead() {
 		return w, nil
 	}
-	w, err := p.start(ctx, nil, nil)
+	w, err = p.start(ctx, nil, nil, nil)
 	if err != nil {
 		p.slots <- nil
 		return nil, err
 	}
 	return w, nil
+}
+
+// slot waits for one and takes it, with the idle worker it may have. It must be
+// given back.
+func (p *Pool) slot(ctx context.Context) (*worker, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case w := <-p.slots:
+		return w, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // give puts a worker back, if it may go on.

@@ -13,8 +13,10 @@ import (
 const nobody = 65534
 
 // separate are the namespaces of a child: it is nobody of weight, and sees no
-// network but its own, which has none.
-const separate = unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID
+// network but its own, which has none. Not one of processes: in one, /proc of the
+// outside tells lies, which psx (under go-landlock, in builds with cgo) believes;
+// and a command that were the first process of one would ignore signals.
+const separate = unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // variants are the ways to start a child, the most separate first. The kernel, a
 // container's rules or the mode of our own binary may refuse any of them.
@@ -22,7 +24,7 @@ func variants() []*syscall.SysProcAttr {
 	plain := func() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	}
-	spaces := func(host int) *syscall.SysProcAttr {
+	within := func(host int) *syscall.SysProcAttr {
 		a := plain()
 		a.Cloneflags = separate
 		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: host, Size: 1}}
@@ -31,15 +33,30 @@ func variants() []*syscall.SysProcAttr {
 		return a
 	}
 	if os.Getuid() != 0 {
-		own := spaces(os.Getuid())
+		own := within(os.Getuid())
 		own.GidMappings[0].HostID = os.Getgid()
 		return []*syscall.SysProcAttr{own, plain()}
 	}
-	other, drop := spaces(nobody), plain()
+	other, drop := within(nobody), plain()
 	other.GidMappingsEnableSetgroups = true
 	other.Credential.NoSetGroups = false // root's groups are left behind
 	drop.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	return []*syscall.SysProcAttr{other, spaces(0), drop, plain()}
+	return []*syscall.SysProcAttr{other, within(0), drop, plain()}
+}
+
+// spaces names the namespaces of a child that was started so, and tells whether
+// the kernel counts its processes apart: it does for users of a namespace, but
+// never for root.
+func spaces(a *syscall.SysProcAttr) (names []string, apart bool) {
+	for _, s := range []struct {
+		flag uintptr
+		name string
+	}{{unix.CLONE_NEWUSER, "user"}, {unix.CLONE_NEWNET, "net"}, {unix.CLONE_NEWIPC, "ipc"}, {unix.CLONE_NEWUTS, "uts"}} {
+		if a.Cloneflags&s.flag != 0 {
+			names = append(names, s.name)
+		}
+	}
+	return names, len(a.UidMappings) > 0 && a.UidMappings[0].HostID != 0
 }
 
 // reap waits until the process is gone, and all of its group with it.

@@ -37,15 +37,16 @@ var errProtocol = errors.New("sandbox: protocol violated")
 // setup is what a new child has to know.
 type setup struct {
 	Limits Limits
+	Apart  bool     // the kernel counts its processes apart from others of its user
 	Skip   []string `json:",omitempty"` // layers not to put in force; for tests of the others
 	Exec   *command `json:",omitempty"` // become this, instead of doing jobs
 }
 
 // command is what a child becomes.
 type command struct {
-	Argv  []string
-	Env   []string
-	Paths []string // that may be read and executed
+	Argv       []string
+	Paths      []string // that may be read and executed
+	Unconfined bool     // run even if they are not all that may be
 }
 
 // hello is what a child says of itself.
@@ -53,8 +54,8 @@ type hello struct {
 	Landlock   int    // ABI in force, 0 if none
 	Seccomp    bool   // a filter of system calls is in force
 	NoNewPrivs bool   // no program it starts gains a privilege
-	Socket     string // what became of an attempt to open a socket; "" if it succeeded
-	Open       string // what became of an attempt to read the root directory
+	Network    string // how an attempt to reach one was refused, "" if it was not
+	Files      string // how an attempt to read the root directory was refused
 	Failed     string // why it cannot work at all
 }
 

@@ -40,13 +40,13 @@ type worker struct {
 	retired bool  // it asked for its end
 	broken  error // of the connection, at the present object
 
-	said   firstWords       // what it wrote to standard error
+	said   firstWords    // what it wrote to standard error
 	reaped chan struct{} // closed when the process is gone
 }
 
-// start makes a child and waits until it is locked in. With a command, stdin and
-// stdout are given to it.
-func (p *Pool) start(ctx context.Context, become *command, pipes *[2]*os.File) (*worker, error) {
+// start makes a child and waits until it is locked in. Standard input and output
+// are those of the command it is to become.
+func (p *Pool) start(ctx context.Context, become *command, stdin *os.File, stdout io.Writer) (*worker, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err)
@@ -54,11 +54,10 @@ func (p *Pool) start(ctx context.Context, become *command, pipes *[2]*os.File) (
 	unix.CloseOnExec(pair[0])
 	unix.CloseOnExec(pair[1])
 	theirs := os.NewFile(uintptr(pair[1]), "child")
-	defer theirs.Close()
 	ours := os.NewFile(uintptr(pair[0]), "parent")
 	conn, err := net.FileConn(ours)
 	if err := errors.Join(err, ours.Close()); err != nil {
-		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err)
+		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, errors.Join(err, theirs.Close()))
 	}
 	w := &worker{limits: p.cfg.Limits, now: p.cfg.Now, conn: conn.(*net.UnixConn), reaped: make(chan struct{})}
 	w.r = bufio.NewReaderSize(timed{w}, maxData+headSize)
@@ -67,18 +66,23 @@ func (p *Pool) start(ctx context.Context, become *command, pipes *[2]*os.File) (
 		cmd.Env = append([]string{"GOTRACEBACK=single"}, p.cfg.Env...)
 		cmd.ExtraFiles = []*os.File{theirs}
 		cmd.Stderr = &w.said
+		cmd.Dir = "/"
 		cmd.WaitDelay = time.Second
-		if pipes != nil {
-			cmd.Stdin, cmd.Stdout = pipes[0], pipes[1]
+		cmd.Stdout = stdout
+		if stdin != nil {
+			cmd.Stdin = stdin
 		}
 		return cmd
 	}
 	w.cmd, err = p.starter.start(prepare)
+	// The child's end is open in the child only: its death is the end of the stream.
+	_ = theirs.Close()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err), conn.Close())
 	}
 	go w.reap()
-	if err := w.greet(ctx, setup{Limits: p.cfg.Limits, Skip: p.skip, Exec: become}); err != nil {
+	_, apart := spaces(w.cmd.SysProcAttr)
+	if err := w.greet(ctx, setup{Limits: p.cfg.Limits, Apart: apart, Skip: p.skip, Exec: become}); err != nil {
 		w.kill()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
