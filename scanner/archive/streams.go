@@ -8,7 +8,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // maxWindow is how far back zstd streams may point, in bytes: zstd's own limit without
@@ -122,18 +121,6 @@ func (w *walker) bzip2() error {
 		return err
 	}
 	return w.member(bzip2.NewReader(w.all()))
-}
-
-func (w *walker) xz() error {
-	if err := w.entry(); err != nil {
-		return err
-	}
-	r, err := xz.NewReader(w.all())
-	if err != nil {
-		w.found(reasonOf(err))
-		return nil
-	}
-	return w.member(r)
 }
 
 func (w *walker) zstd() error {

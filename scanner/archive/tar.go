@@ -2,11 +2,14 @@ package archive
 
 import (
 	"archive/tar"
+	"bufio"
+	"bytes"
 	"io"
 )
 
 func (w *walker) tar() error {
-	br := w.all()
+	all := &counter{r: w.src.section(0, w.src.size)}
+	br := bufio.NewReaderSize(all, readAhead)
 	tr := tar.NewReader(br)
 	for {
 		h, err := tr.Next()
@@ -26,8 +29,24 @@ func (w *walker) tar() error {
 			return err
 		}
 	}
+	// A block of zeros ends a tar. Its reader is content with less.
+	if last := w.bytes(all.n-int64(br.Buffered())-512, 512); last == nil || len(bytes.Trim(last, "\x00")) > 0 {
+		w.found(ReasonDamaged)
+	}
 	// Readers may be told to go on behind the end.
 	return w.trailer(br)
+}
+
+// counter counts what was read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func (w *walker) tarNames(h *tar.Header) {
