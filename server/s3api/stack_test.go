@@ -101,6 +101,8 @@ type setup struct {
 	auth auth.Config
 	// wrap puts something around the store of bytes; nil leaves it.
 	wrap func(blob.Store) blob.Store
+	// judge inspects writes before they are answered; nil does not.
+	judge pipeline.Judge
 }
 
 // newStack serves on a free port until the test ends.
@@ -129,7 +131,8 @@ func newStack(t testing.TB, change ...func(*setup)) *stack {
 		c(&cfg)
 	}
 	s.pipe = pipeline.New(pipeline.Config{
-		Ledger: s.ledger, Blobs: cfg.wrap(disk), Now: s.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage})
+		Ledger: s.ledger, Blobs: cfg.wrap(disk), Now: s.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage,
+		Judge: cfg.judge})
 	s.worker = scanner.NewWorker(scanner.Config{Queue: s.pipe, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Now: s.now}), Now: s.now, Log: log})
 	s.must(s.ledger.Bootstrap(s.ctx(), registry.RootCredentials{AccessKey: rootKey, SecretKey: rootSecret}))
 	s.auth = auth.New(cfg.auth)
