@@ -45,6 +45,8 @@ func (l *Ledger) Metrics() []prometheus.Collector {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ledger_scan_oldest_seconds", Help: "How long the object has waited for its first verdict that has waited longest; 0 if none does.",
 		}, func() float64 { return l.oldestScan().Seconds() }),
+		gauge("ledger_webhook_retries", "Messages to webhooks that wait for another try.", tWebhookDue),
+		gauge("ledger_webhook_letters", "Messages to webhooks that were tried and not delivered, those that were given up included.", tWebhookMessages),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ledger_clock_jump_seconds", Help: "How far the wall clock leapt ahead; expiry and sweeps wait while it is not 0.",
 		}, func() float64 { return l.ClockJump().Seconds() }),

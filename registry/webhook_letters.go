@@ -199,13 +199,14 @@ func (t *txn) replaySpan(s *webhookState, r Replay) error {
 	if !r.To.IsZero() && !r.From.Before(r.To) {
 		return fmt.Errorf("%w: from is not before to", ErrInvalid)
 	}
-	from, err := leafAt(t.Tx, r.From, s.Cursor)
+	// Events are dated in whole milliseconds.
+	from, err := leafAt(t.Tx, r.From.Truncate(time.Millisecond), s.Cursor)
 	if err != nil {
 		return err
 	}
 	to := s.Cursor
 	if !r.To.IsZero() {
-		if to, err = leafAt(t.Tx, r.To, s.Cursor); err != nil {
+		if to, err = leafAt(t.Tx, r.To.Truncate(time.Millisecond), s.Cursor); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,8 @@ type Message struct {
 	Webhook Webhook
 	Notice  Notice
 	Tries   int // before this one
+	// Failures counts those of the webhook since it took a message last.
+	Failures int
 
 	source messageSource
 }
@@ -77,7 +79,11 @@ func (l *Ledger) NextMessage(ctx context.Context, tenant TenantName, id WebhookI
 			o.Again = s.NotBefore
 			return nil
 		}
-		return t.nextMessage(&w, &s, &o)
+		if err := t.nextMessage(&w, &s, &o); err != nil || o.Message == nil {
+			return err
+		}
+		o.Message.Failures = s.Failures
+		return nil
 	})
 	if err != nil {
 		return Outlook{}, fmt.Errorf("next message: %w", err)

@@ -35,6 +35,7 @@ var layers = map[string][]string{
 	"server/auth":            {"registry", "sigv4"},
 	"server/s3api":           {"registry", "registry/policy", "registry/pipeline", "sigv4", "server", "server/auth"},
 	"server/control":         {"registry", "registry/policy", "registry/pipeline", "sigv4", "server", "server/auth", "web"},
+	"server/hooks":           {"registry", "registry/policy"},
 	"cmd/sallyport":          {"*"},
 	"cmd/sallyport/*":        {"*"},
 }
