@@ -38,7 +38,10 @@ func (w *Worker) judge(ctx context.Context, c registry.Claim) error {
 	switch {
 	case lost:
 		w.m.settled.WithLabelValues("lost").Inc()
-		return nil
+		if len(c.Renditions) == 0 {
+			return nil
+		}
+		err = w.cfg.Queue.Pause(end, c) // in vain, but what was kept for it is given up
 	case err == nil:
 		w.down.Store(false)
 		w.m.settled.WithLabelValues(string(v.Result)).Inc()

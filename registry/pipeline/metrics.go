@@ -72,6 +72,7 @@ var reasons = []struct {
 	{registry.ErrChecksumMismatch, "checksum"},
 	{registry.ErrNotPublished, "not_published"},
 	{registry.ErrHeld, "held"},
+	{ErrNoInline, "no_inline"},
 	{registry.ErrLocked, "locked"},
 	{registry.ErrPart, "part"},
 	{registry.ErrPartOrder, "part"},

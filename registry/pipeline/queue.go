@@ -56,11 +56,13 @@ func (p *Pipeline) Renew(ctx context.Context, c registry.Claim) error {
 
 // Retry gives a claimed object back for another try.
 func (p *Pipeline) Retry(ctx context.Context, c registry.Claim, after time.Duration, cause string) error {
+	p.dropKept(ctx, c.Object.Tenant, c.Renditions)
 	return p.ledger.RetryScan(ctx, c, after, cause)
 }
 
 // Pause gives a claimed object back without a try.
 func (p *Pipeline) Pause(ctx context.Context, c registry.Claim) error {
+	p.dropKept(ctx, c.Object.Tenant, c.Renditions)
 	return p.ledger.PauseScan(ctx, c)
 }
 
@@ -68,7 +70,12 @@ func (p *Pipeline) Pause(ctx context.Context, c registry.Claim) error {
 // against the type rule here, whatever engines are wired up; not so in a rescan, for
 // what was accepted keeps the rules it was accepted under. A clean object is
 // promoted at once; if that fails, the verdict stands and Run tries again.
-func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) error {
+func (p *Pipeline) Settle(ctx context.Context, c registry.Claim, v registry.Verdict, detected string) (err error) {
+	defer func() {
+		if err != nil {
+			p.dropKept(ctx, c.Object.Tenant, c.Renditions)
+		}
+	}()
 	if !c.Rescan && (v.Result == registry.VerdictClean || v.Result == registry.VerdictIncomplete) {
 		matches, err := p.typeMatches(ctx, c.Object, detected)
 		if err != nil {

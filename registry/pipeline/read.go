@@ -20,6 +20,9 @@ type Found struct {
 	Object registry.Object
 	// Grant is the URL's it was found by; its ID is "" otherwise.
 	Grant registry.Grant
+	// Rendition is what of the object was found; its name is "" for the object itself.
+	// Object is then as the rendition's bytes have it.
+	Rendition registry.Rendition
 
 	p       *Pipeline
 	seen    uint64
@@ -66,6 +69,9 @@ func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error
 	if err == nil && t.Object.ID != req.Object {
 		err = registry.ErrGrantRevoked
 	}
+	if err == nil {
+		err = p.mayShowInline(ctx, &t)
+	}
 	if err != nil {
 		return nil, ofURL(t.Grant, fmt.Errorf("find: %w", err))
 	}
@@ -77,6 +83,9 @@ func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error
 		return nil, ofURL(t.Grant, err)
 	}
 	f.Grant, f.subject.grant = t.Grant, t.Grant.ID
+	if t.Rendition.Name != "" {
+		f.show(t.Rendition)
+	}
 	return f, nil
 }
 
@@ -112,7 +121,7 @@ const maxLooks = 100
 
 func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, error) {
 	r := &Reading{p: f.p}
-	was := f.Object.ID
+	was, of := f.Object.ID, f.Rendition
 	for range maxLooks {
 		r.entry = f.p.transfers.enter(f.seen, f.subject, func() {
 			r.cut.Store(true)
@@ -127,7 +136,7 @@ func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, e
 		if err != nil {
 			return nil, err
 		}
-		if now.Object.ID != was {
+		if now.Object.ID != was || now.Rendition != of {
 			// The headers were answered from another object.
 			return nil, fmt.Errorf("open: %w", registry.ErrNotFound)
 		}
@@ -137,7 +146,12 @@ func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, e
 		return nil, fmt.Errorf("open: %w", blob.ErrUnavailable)
 	}
 	var err error
-	if r.src, err = f.p.openExtents(ctx, f.Object, off, n); err != nil {
+	if of.Name != "" {
+		r.src, err = f.openRendition(ctx, off, n)
+	} else {
+		r.src, err = f.p.openExtents(ctx, f.Object, off, n)
+	}
+	if err != nil {
 		f.p.transfers.leave(r.entry)
 		return nil, fmt.Errorf("open: %w", err)
 	}
