@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -48,7 +49,10 @@ func TestKilled(t *testing.T) {
 		{job: "stutters", reason: sandbox.ReasonOutput},
 	} {
 		t.Run(test.job, func(t *testing.T) {
-			p := newPool(t, test.limits)
+			c := config(test.limits, 1)
+			c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+			p := sandbox.NewPool(c)
+			defer p.Close()
 			sandbox.Skip(p, test.skip...)
 			first, err := run(t, p, "pid")
 			if err != nil {

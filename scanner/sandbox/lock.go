@@ -73,7 +73,7 @@ func (l *limits) bound(lim Limits) error {
 	// The collector works harder before memory ends.
 	debug.SetMemoryLimit(lim.Memory / 4 * 3)
 	return errors.Join(
-		limit(syscall.RLIMIT_AS, taken+uint64(lim.Memory)),
+		limit(syscall.RLIMIT_AS, taken+shadow*uint64(lim.Memory)),
 		limit(syscall.RLIMIT_CPU, l.seconds*uint64(lim.Objects+1)),
 		limit(syscall.RLIMIT_FSIZE, 0),
 		limit(syscall.RLIMIT_CORE, 0),

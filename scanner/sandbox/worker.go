@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -219,7 +220,7 @@ func (w *worker) cause() string {
 		return ReasonCPU
 	case status.Signaled() && status.Signal() == syscall.SIGXFSZ, strings.Contains(said, "SIGXFSZ"):
 		return ReasonFiles
-	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"), strings.Contains(said, "errno=12"):
+	case slices.ContainsFunc(memoryWords, func(words string) bool { return strings.Contains(said, words) }):
 		return ReasonMemory
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
 		// Only the kernel kills without a word: over the hard limit of processor
@@ -231,6 +232,10 @@ func (w *worker) cause() string {
 	}
 	return ReasonCrash
 }
+
+// memoryWords are what Go's runtime, a C library or the race detector say when
+// they get no more memory.
+var memoryWords = []string{"out of memory", "cannot allocate memory", "annot map pages", "failed to allocate", "address space", "errno=12"}
 
 // send writes one message, with a descriptor on its first byte.
 func (w *worker) send(message []byte, in *os.File) error {
