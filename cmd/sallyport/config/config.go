@@ -124,6 +124,58 @@ type Config struct {
 	// Objects inspected at the same time.
 	ScannerWorkers int `key:"scanner.workers"`
 
+	// Where ClamAV's daemon listens: tcp://host:port or unix:///path. Empty means
+	// that it is not asked.
+	ScannerClamdAddr string `key:"scanner.clamd_addr"`
+	// StreamMaxLength of its clamd.conf. clamd cannot be asked for its limits, and
+	// what is above one of them it passes without a look; so what is above these
+	// is held for review. They must be no more than clamd's own, which doctor
+	// probes.
+	ScannerClamdStreamMaxLength Size `key:"scanner.clamd_stream_max_length"`
+	// MaxFileSize of clamd.conf, of one file and of each member of an archive.
+	ScannerClamdMaxFileSize Size `key:"scanner.clamd_max_file_size"`
+	// MaxScanSize of clamd.conf, of a file and of all that clamd unpacks from it.
+	ScannerClamdMaxScanSize Size `key:"scanner.clamd_max_scan_size"`
+	// MaxRecursion of clamd.conf.
+	ScannerClamdMaxRecursion int `key:"scanner.clamd_max_recursion"`
+	// How long clamd may take over one file once it has all of it. The object is
+	// tried again later, and held for review in the end.
+	ScannerClamdTimeout time.Duration `key:"scanner.clamd_timeout"`
+	// Files sent to clamd at the same time. No more than its MaxQueue.
+	ScannerClamdSessions int `key:"scanner.clamd_sessions"`
+	// Age of clamd's signature database from which the log and doctor warn. 0
+	// never warns.
+	ScannerWarnDBAge time.Duration `key:"scanner.warn_db_age"`
+	// Age of clamd's signature database from which nothing is inspected by it:
+	// uploads wait until it is updated. 0 inspects by any.
+	ScannerMaxDBAge time.Duration `key:"scanner.max_db_age"`
+
+	// ICAP service that inspects, icap://host:port/service. Empty means none.
+	ScannerICAPURL string `key:"scanner.icap_url"`
+	// Largest body that the ICAP service looks at; what is larger is held for
+	// review. It must be no more than the service's own limit, which doctor
+	// probes.
+	ScannerICAPMaxSize Size `key:"scanner.icap_max_size"`
+	// How long the ICAP service may take over one body once it has all of it.
+	ScannerICAPTimeout time.Duration `key:"scanner.icap_timeout"`
+
+	// Child processes that unpack archives, decode pictures and tell types, at
+	// most at a time.
+	ScannerSandboxWorkers int `key:"scanner.sandbox_workers"`
+	// Memory that one of them may take.
+	ScannerSandboxMemory Size `key:"scanner.sandbox_memory"`
+	// How long one of them may take over one object.
+	ScannerSandboxTimeout time.Duration `key:"scanner.sandbox_timeout"`
+
+	// Inspect everything published again, newest first, when an engine has new
+	// signatures.
+	ScannerRescanOnUpdate bool `key:"scanner.rescan_on_update"`
+	// How often everything published is inspected again in any case. 0 is never.
+	ScannerRescanEvery time.Duration `key:"scanner.rescan_every"`
+	// How long the bytes of rejected objects are kept for review, unless their
+	// profile says otherwise. 0 keeps them for ever.
+	ScannerKeepRejected time.Duration `key:"scanner.keep_rejected"`
+
 	// How often the lifecycle rules of buckets are carried out.
 	LifecycleEvery time.Duration `key:"lifecycle.every"`
 
@@ -147,22 +199,38 @@ type Config struct {
 // Default returns the settings of a server that was told nothing.
 func Default() Config {
 	return Config{
-		DataDir:              "./data",
-		DataMinFree:          1 << 30,
-		LogLevel:             slog.LevelInfo,
-		LogFormat:            "text",
-		S3Addr:               ":9000",
-		S3Region:             "us-east-1",
-		ControlAddr:          ":9001",
-		OpsAddr:              "127.0.0.1:9002",
-		BackendKind:          "disk",
-		BackendS3Region:      "us-east-1",
-		PresignMaxTTL:        time.Hour,
-		UploadsSessionTTL:    2 * time.Hour,
-		UploadsPutURLTTL:     120 * time.Second,
-		UploadsMaxSize:       5 << 30,
-		DownloadsURLTTL:      300 * time.Second,
-		ScannerWorkers:       2,
+		DataDir:           "./data",
+		DataMinFree:       1 << 30,
+		LogLevel:          slog.LevelInfo,
+		LogFormat:         "text",
+		S3Addr:            ":9000",
+		S3Region:          "us-east-1",
+		ControlAddr:       ":9001",
+		OpsAddr:           "127.0.0.1:9002",
+		BackendKind:       "disk",
+		BackendS3Region:   "us-east-1",
+		PresignMaxTTL:     time.Hour,
+		UploadsSessionTTL: 2 * time.Hour,
+		UploadsPutURLTTL:  120 * time.Second,
+		UploadsMaxSize:    5 << 30,
+		DownloadsURLTTL:   300 * time.Second,
+		ScannerWorkers:    2,
+
+		ScannerClamdStreamMaxLength: 100 << 20,
+		ScannerClamdMaxFileSize:     100 << 20,
+		ScannerClamdMaxScanSize:     400 << 20,
+		ScannerClamdMaxRecursion:    17,
+		ScannerClamdTimeout:         5 * time.Minute,
+		ScannerClamdSessions:        32,
+		ScannerWarnDBAge:            7 * 24 * time.Hour,
+		ScannerICAPMaxSize:          100 << 20,
+		ScannerICAPTimeout:          5 * time.Minute,
+		ScannerSandboxWorkers:       2,
+		ScannerSandboxMemory:        512 << 20,
+		ScannerSandboxTimeout:       2 * time.Minute,
+		ScannerRescanOnUpdate:       true,
+		ScannerKeepRejected:         30 * 24 * time.Hour,
+
 		LifecycleEvery:       time.Hour,
 		ServerShutdownGrace:  30 * time.Second,
 		ServerMaxConnections: 8192,

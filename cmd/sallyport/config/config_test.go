@@ -42,7 +42,7 @@ func TestPrecedence(t *testing.T) {
 
 func TestEverySettingFromEverySource(t *testing.T) {
 	values := map[string]string{
-		"string": "text", "list": "a,b", "duration": "70s", "size": "7MiB",
+		"string": "text", "list": "a,b", "duration": "70s", "size": "700MiB",
 		"number": "7", "bool": "true", "level": "debug", "secret": "hidden-word",
 	}
 	for _, s := range config.Settings() {
@@ -112,6 +112,13 @@ func TestBadValues(t *testing.T) {
 		{"presigned beyond a week", "", []string{"SALLYPORT_PRESIGN_MAX_TTL=169h"}, "SALLYPORT_PRESIGN_MAX_TTL"},
 		{"lifecycle without rest", "", []string{"SALLYPORT_LIFECYCLE_EVERY=0s"}, "SALLYPORT_LIFECYCLE_EVERY"},
 		{"no workers", "", []string{"SALLYPORT_SCANNER_WORKERS=0"}, "SALLYPORT_SCANNER_WORKERS"},
+		{"clamd without a scheme", "", []string{"SALLYPORT_SCANNER_CLAMD_ADDR=localhost:3310"}, "SALLYPORT_SCANNER_CLAMD_ADDR"},
+		{"clamd at a relative path", "", []string{"SALLYPORT_SCANNER_CLAMD_ADDR=unix://clamd.ctl"}, "SALLYPORT_SCANNER_CLAMD_ADDR"},
+		{"clamd without a limit", "", []string{"SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE=0"}, "SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE"},
+		{"clamd beyond its own", "", []string{"SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE=2GiB"}, "SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE"},
+		{"ICAP without a service", "", []string{"SALLYPORT_SCANNER_ICAP_URL=icap://localhost:1344"}, "SALLYPORT_SCANNER_ICAP_URL"},
+		{"database age below zero", "", []string{"SALLYPORT_SCANNER_MAX_DB_AGE=-5m"}, "SALLYPORT_SCANNER_MAX_DB_AGE"},
+		{"sandbox without memory", "", []string{"SALLYPORT_SCANNER_SANDBOX_MEMORY=1MiB"}, "SALLYPORT_SCANNER_SANDBOX_MEMORY"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

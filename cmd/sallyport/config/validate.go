@@ -38,6 +38,7 @@ func (c *Config) validate(name func(key string) string) []error {
 	c.validateListeners(k)
 	c.validateBackend(k)
 	c.validateLimits(k)
+	c.validateScanner(k)
 	return k.problems
 }
 
@@ -144,9 +145,6 @@ func (c *Config) validateLimits(k *check) {
 	between("server.body_idle", c.ServerBodyIdle, 100*time.Millisecond, time.Hour)
 	if c.UploadsMaxSize < 1 || c.UploadsMaxSize > maxSinglePut {
 		k.fail("uploads.max_size", "%s is not between 1 and 5GiB", c.UploadsMaxSize)
-	}
-	if c.ScannerWorkers < 1 || c.ScannerWorkers > 1024 {
-		k.fail("scanner.workers", "%d is not between 1 and 1024", c.ScannerWorkers)
 	}
 	if c.ServerMaxConnections < 1 {
 		k.fail("server.max_connections", "%d is not at least 1", c.ServerMaxConnections)
