@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/scanner/archive"
+	"sallyport/scanner/image"
 	"sallyport/scanner/sandbox"
 )
 
@@ -14,7 +16,10 @@ const sandboxName = "sandbox"
 
 // jobs is what a sandboxed child can do.
 func jobs() map[string]sandbox.Job {
-	return map[string]sandbox.Job{}
+	return map[string]sandbox.Job{
+		archive.JobName: archive.Job,
+		"image":         image.Job,
+	}
 }
 
 func (a *app) sandboxCommand() *cobra.Command {
