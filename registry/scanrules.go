@@ -1,6 +1,9 @@
 package registry
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ScanMode says when what is written to a bucket is inspected for malware.
 type ScanMode string
@@ -70,6 +73,28 @@ type Rendition struct {
 	Size        int64  // bytes
 	SHA256      string // hex
 	Blob        BlobKey
+}
+
+// valid is ErrInvalid for rules that no row can hold; whether they make sense is
+// policy's to say.
+func (r *ScanRules) valid() error {
+	numbers := []int64{int64(r.Archive.MaxDepth), int64(r.Archive.MaxEntries), r.Archive.MaxBytes, int64(r.Archive.MaxRatio), int64(r.KeepRejected)}
+	if r.Image != nil {
+		numbers = append(numbers, r.Image.MaxPixels, int64(r.Image.MaxFrames))
+		for _, edge := range r.Image.Thumbnails {
+			numbers = append(numbers, int64(edge))
+		}
+	}
+	for _, n := range numbers {
+		if n < 0 {
+			return fmt.Errorf("%w: a scan limit is negative", ErrInvalid)
+		}
+	}
+	switch r.Mode {
+	case ScanDefault, ScanAsync, ScanInline, ScanOff:
+		return nil
+	}
+	return fmt.Errorf("%w: scan mode", ErrInvalid)
 }
 
 func (r *ScanRules) fields(c *codec) {

@@ -102,6 +102,10 @@ func naming(b things) []named {
 			{"IssueDownloadURL", "GET", "/objects/{id}/download-url", "", s.object},
 			{"IssueDownloadURL, bad ttl", "GET", "/objects/{id}/download-url?ttl=1", "", s.object},
 			{"GetObjectContent", "GET", "/objects/{id}/content", "", s.object},
+			{"GetObjectContent, examined", "GET", "/objects/{id}/content?as=zip", "", s.object},
+			{"ReviewObject", "POST", "/objects/{id}/review", `{"decision":"reject","reason":"x"}`, s.object},
+			{"RescanObject", "POST", "/objects/{id}/rescan", "", s.object},
+			{"ListDownloads", "GET", "/objects/{id}/downloads", "", s.object},
 			{"GetTimeline", "GET", "/objects/{id}/events", "", s.object},
 			{"RevokeURL", "DELETE", "/urls/{id}", "", s.url},
 		} {

@@ -43,11 +43,14 @@ var routes = []route{
 	{method: "POST", pattern: "/uploads/{id}/parts/{n}/url", op: "IssueUploadPartURL", handle: issuePartURL, body: optionalJSON, issues: true},
 	{method: "POST", pattern: "/uploads/{id}/finalize", op: "FinalizeUpload", handle: finalizeUpload, body: optionalJSON},
 
-	{method: "GET", pattern: "/objects", op: "ListObjects", handle: listObjects, query: []string{"profile", "state", "limit", "cursor"}},
+	{method: "GET", pattern: "/objects", op: "ListObjects", handle: listObjects, query: []string{"profile", "state", "held", "limit", "cursor"}},
 	{method: "GET", pattern: "/objects/{id}", op: "GetObjectRow", handle: getObject},
 	{method: "DELETE", pattern: "/objects/{id}", op: "DeleteObjectByID", handle: deleteObject},
 	{method: "GET", pattern: "/objects/{id}/download-url", op: "IssueDownloadURL", handle: downloadURL, query: []string{"ttl", "disposition"}, issues: true},
-	{method: "GET", pattern: "/objects/{id}/content", op: "GetObjectContent", handle: getContent},
+	{method: "GET", pattern: "/objects/{id}/content", op: "GetObjectContent", handle: getContent, query: []string{"as"}},
+	{method: "POST", pattern: "/objects/{id}/review", op: "ReviewObject", handle: reviewObject, body: jsonBody},
+	{method: "POST", pattern: "/objects/{id}/rescan", op: "RescanObject", handle: rescanObject, body: optionalJSON},
+	{method: "GET", pattern: "/objects/{id}/downloads", op: "ListDownloads", handle: listDownloads, query: pages},
 	{method: "GET", pattern: "/objects/{id}/events", op: "GetTimeline", handle: timeline, query: []string{"after", "limit"}},
 	{method: "DELETE", pattern: "/urls/{id}", op: "RevokeURL", handle: revokeURL},
 
