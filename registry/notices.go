@@ -2,10 +2,14 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	"sallyport/registry/kv"
 )
 
 // NoticeType says what the outside is told of. The set is closed: see NoticeTypes.
@@ -157,4 +161,74 @@ func noticeOfStep(from, to ObjectState) NoticeType {
 // decoding it, for one that some notice may come of.
 func mayBeNotice(leaf []byte) bool {
 	return bytes.Contains(leaf, []byte(`"type":"object.`)) || bytes.Contains(leaf, []byte(`"type":"upload.`))
+}
+
+// Notices returns a tenant's first notices from a leaf of the audit log on, at most
+// limit, and the leaf to go on from. It may return none although there are some
+// further on: then next is before AuditSize.
+func (l *Ledger) Notices(ctx context.Context, tenant TenantName, from uint64, limit int) (found []Notice, next uint64, err error) {
+	err = l.view(ctx, func(t *txn) error {
+		found, next = nil, from
+		end, err := auditSize(t.Tx)
+		for err == nil && len(found) < limit && next < end {
+			var n *Notice
+			n, next, err = t.nextNotice(tenant, func(NoticeType) bool { return true }, next, end)
+			if n == nil {
+				break
+			}
+			found, next = append(found, *n), next+1
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("notices: %w", err)
+	}
+	return found, next, nil
+}
+
+// AuditSize returns how many leaves the audit log has.
+func (l *Ledger) AuditSize(ctx context.Context) (n uint64, err error) {
+	err = l.view(ctx, func(t *txn) (err error) {
+		n, err = auditSize(t.Tx)
+		return err
+	})
+	return n, err
+}
+
+// nextNotice returns the first notice from a leaf on of a tenant that is wanted, and where
+// to look from next, which is before end if there was too much to look at.
+func (t *txn) nextNotice(tenant TenantName, wanted func(NoticeType) bool, from, end uint64) (n *Notice, at uint64, err error) {
+	field := tenantField(tenant)
+	tiles := 0
+	at = max(from, end)
+	span := kv.Range{From: tenantKey(tenant, from/tileWidth), To: under(tenant).To}
+	err = t.Scan(tableAuditTenants, span, func(key, _ []byte) error {
+		tile := binary.BigEndian.Uint64(key[len(tenant)+1:])
+		if tile*tileWidth >= end {
+			return kv.Stop
+		}
+		if tiles++; tiles > tilesPerView {
+			at = max(from, tile*tileWidth)
+			return kv.Stop
+		}
+		err := scanLeaves(t.Tx, max(from, tile*tileWidth), min(end, (tile+1)*tileWidth), func(seq uint64, _ Hash, leaf []byte) error {
+			if !bytes.Contains(leaf, field) || !mayBeNotice(leaf) {
+				return nil
+			}
+			ev, err := Leaf{Seq: seq, Bytes: leaf}.Event()
+			if err != nil {
+				return err
+			}
+			if found, ok := ev.Notice(); ok && wanted(found.Type) {
+				n, at = &found, seq
+				return kv.Stop
+			}
+			return nil
+		})
+		if err == nil && n != nil {
+			err = kv.Stop
+		}
+		return err
+	})
+	return n, at, err
 }

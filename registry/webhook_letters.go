@@ -161,7 +161,7 @@ type Replay struct {
 
 // ReplayWebhook has events sent to a webhook again, under the ids they had. ErrNotFound;
 // ErrConflict while an earlier span is being replayed.
-func (l *Ledger) ReplayWebhook(ctx context.Context, by Actor, id WebhookID, r Replay) (w Webhook, p WebhookProgress, err error) {
+func (l *Ledger) ReplayWebhook(ctx context.Context, by Actor, id WebhookID, r Replay) (w Webhook, err error) {
 	err = l.change(ctx, by, func(t *txn) (err error) {
 		if w, err = t.webhook(by.Tenant, id); err != nil {
 			return err
@@ -178,16 +178,16 @@ func (l *Ledger) ReplayWebhook(ctx context.Context, by Actor, id WebhookID, r Re
 		if err != nil {
 			return err
 		}
-		p = s.progress()
+		w.Progress = s.progress()
 		if _, err := t.recordWebhook(EventWebhookReplay, by, id); err != nil {
 			return err
 		}
 		return t.put(tWebhookStates, w.key(), s)
 	})
 	if err != nil {
-		return Webhook{}, WebhookProgress{}, fmt.Errorf("replay webhook: %w", err)
+		return Webhook{}, fmt.Errorf("replay webhook: %w", err)
 	}
-	return w, p, nil
+	return w, nil
 }
 
 // replaySpan notes what to send again. What has not been sent a first time is not part

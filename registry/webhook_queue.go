@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -100,7 +99,7 @@ func (t *txn) nextMessage(w *Webhook, s *webhookState, o *Outlook) error {
 		return err
 	}
 	at := max(s.Cursor, o.Looked.log)
-	n, at, err := t.nextNotice(w, at, end)
+	n, at, err := t.nextNotice(w.Tenant, w.wants, at, end)
 	o.Looked.log = at
 	if err != nil {
 		return err
@@ -117,7 +116,7 @@ func (t *txn) nextMessage(w *Webhook, s *webhookState, o *Outlook) error {
 	if s.ReplayEnd == 0 {
 		return nil
 	}
-	n, at, err = t.nextNotice(w, s.Replay, s.ReplayEnd)
+	n, at, err = t.nextNotice(w.Tenant, w.wants, s.Replay, s.ReplayEnd)
 	o.Looked.replay = at
 	if err != nil {
 		return err
@@ -161,44 +160,6 @@ func (t *txn) dueLetter(w *Webhook, o *Outlook) error {
 	n, _ := ev.Notice()
 	o.Message = &Message{Webhook: *w, Notice: n, Tries: m.Tries, source: fromLetter}
 	return nil
-}
-
-// nextNotice returns the first notice from a leaf on that the webhook wants, and where
-// to look from next, which is before end if there was too much to look at.
-func (t *txn) nextNotice(w *Webhook, from, end uint64) (n *Notice, at uint64, err error) {
-	field := tenantField(w.Tenant)
-	tiles := 0
-	at = max(from, end)
-	span := kv.Range{From: tenantKey(w.Tenant, from/tileWidth), To: under(w.Tenant).To}
-	err = t.Scan(tableAuditTenants, span, func(key, _ []byte) error {
-		tile := binary.BigEndian.Uint64(key[len(w.Tenant)+1:])
-		if tile*tileWidth >= end {
-			return kv.Stop
-		}
-		if tiles++; tiles > tilesPerView {
-			at = max(from, tile*tileWidth)
-			return kv.Stop
-		}
-		err := scanLeaves(t.Tx, max(from, tile*tileWidth), min(end, (tile+1)*tileWidth), func(seq uint64, _ Hash, leaf []byte) error {
-			if !bytes.Contains(leaf, field) || !mayBeNotice(leaf) {
-				return nil
-			}
-			ev, err := Leaf{Seq: seq, Bytes: leaf}.Event()
-			if err != nil {
-				return err
-			}
-			if found, ok := ev.Notice(); ok && w.wants(found.Type) {
-				n, at = &found, seq
-				return kv.Stop
-			}
-			return nil
-		})
-		if err == nil && n != nil {
-			err = kv.Stop
-		}
-		return err
-	})
-	return n, at, err
 }
 
 // SaveLooked keeps how far a webhook's leaves were looked at without finding anything,

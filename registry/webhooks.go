@@ -41,6 +41,8 @@ type Webhook struct {
 	CreatedAt time.Time     `json:"created_at"`
 	// Secrets sign its messages, the newest first. They are sealed.
 	Secrets []WebhookSecret `json:"secrets"`
+	// Progress is a row of its own; AllWebhooks leaves it out.
+	Progress WebhookProgress `json:"-"`
 }
 
 // WebhookSecret is a signing secret at rest.
@@ -170,37 +172,44 @@ func (t *txn) webhook(tenant TenantName, id WebhookID) (w Webhook, err error) {
 }
 
 // Webhook returns one webhook with its progress, or ErrNotFound.
-func (l *Ledger) Webhook(ctx context.Context, tenant TenantName, id WebhookID) (w Webhook, p WebhookProgress, err error) {
+func (l *Ledger) Webhook(ctx context.Context, tenant TenantName, id WebhookID) (w Webhook, err error) {
 	err = l.view(ctx, func(t *txn) (err error) {
 		if w, err = t.webhook(tenant, id); err != nil {
 			return err
 		}
-		state, err := t.webhookState(&w)
-		p = state.progress()
-		return err
+		return t.showProgress(&w)
 	})
 	if err != nil {
-		return Webhook{}, WebhookProgress{}, fmt.Errorf("webhook: %w", err)
+		return Webhook{}, fmt.Errorf("webhook: %w", err)
 	}
-	return w, p, nil
+	return w, nil
+}
+
+func (t *txn) showProgress(w *Webhook) error {
+	s, err := t.webhookState(w)
+	w.Progress = s.progress()
+	return err
 }
 
 // Webhooks lists a tenant's webhooks, newest first.
 func (l *Ledger) Webhooks(ctx context.Context, tenant TenantName, page Page) ([]Webhook, string, error) {
-	return l.listWebhooks(ctx, newest(tWebhooks, under(tenant), page))
+	return l.listWebhooks(ctx, newest(tWebhooks, under(tenant), page), (*txn).showProgress)
 }
 
 // AllWebhooks lists those of all tenants, in the order of their keys.
 func (l *Ledger) AllWebhooks(ctx context.Context, page Page) ([]Webhook, string, error) {
-	return l.listWebhooks(ctx, forward(tWebhooks, "", page))
+	return l.listWebhooks(ctx, forward(tWebhooks, "", page), func(*txn, *Webhook) error { return nil })
 }
 
-func (l *Ledger) listWebhooks(ctx context.Context, r rows) ([]Webhook, string, error) {
+func (l *Ledger) listWebhooks(ctx context.Context, r rows, complete func(*txn, *Webhook) error) ([]Webhook, string, error) {
 	var found []Webhook
 	var more string
 	err := l.view(ctx, func(t *txn) (err error) {
-		found, more, err = collect(t, r, func(_ *txn, _, value []byte) (w Webhook, keep bool, err error) {
-			return w, true, decode(tWebhooks, value, &w)
+		found, more, err = collect(t, r, func(t *txn, _, value []byte) (w Webhook, keep bool, err error) {
+			if err := decode(tWebhooks, value, &w); err != nil {
+				return w, false, err
+			}
+			return w, true, complete(t, &w)
 		})
 		return err
 	})
@@ -259,8 +268,10 @@ func (l *Ledger) editWebhook(ctx context.Context, by Actor, id WebhookID, what s
 		if err := t.put(tWebhooks, w.key(), w); err != nil {
 			return err
 		}
-		_, err = t.recordWebhook(EventWebhookPut, by, id)
-		return err
+		if _, err := t.recordWebhook(EventWebhookPut, by, id); err != nil {
+			return err
+		}
+		return t.showProgress(&w)
 	})
 	if err != nil {
 		return Webhook{}, fmt.Errorf("%s: %w", what, err)

@@ -24,9 +24,9 @@ func (h *house) hook(terms registry.WebhookTerms) registry.Webhook {
 
 func (h *house) progress(w registry.Webhook) registry.WebhookProgress {
 	h.Helper()
-	_, p, err := h.Webhook(h.ctx(), acme, w.ID)
+	w, err := h.Webhook(h.ctx(), acme, w.ID)
 	h.must(err)
-	return p
+	return w.Progress
 }
 
 // look returns what a webhook is to do next.
@@ -99,13 +99,13 @@ func TestForeignWebhookIsUnknown(t *testing.T) {
 	w := h.hook(everything)
 	bob := h.tenant("bolt")
 	for _, id := range []registry.WebhookID{w.ID, "whk_01ARZ3NDEKTSV4RRFFQ69G5FAV", "", "x\x00y"} {
-		_, _, err := h.Webhook(h.ctx(), bob.Tenant, id)
+		_, err := h.Webhook(h.ctx(), bob.Tenant, id)
 		h.want(err, registry.ErrNotFound)
 		_, err = h.ChangeWebhook(h.ctx(), bob, id, everything)
 		h.want(err, registry.ErrNotFound)
 		_, _, err = h.RotateWebhookSecret(h.ctx(), bob, id)
 		h.want(err, registry.ErrNotFound)
-		_, _, err = h.ReplayWebhook(h.ctx(), bob, id, registry.Replay{Dead: true})
+		_, err = h.ReplayWebhook(h.ctx(), bob, id, registry.Replay{Dead: true})
 		h.want(err, registry.ErrNotFound)
 		_, _, err = h.Letters(h.ctx(), bob.Tenant, id, registry.Page{})
 		h.want(err, registry.ErrNotFound)
@@ -126,7 +126,7 @@ func TestWebhookSecretsAtRest(t *testing.T) {
 	h.must(err)
 	keys := func() (texts []string) {
 		t.Helper()
-		w, _, err := h.Webhook(h.ctx(), acme, w.ID)
+		w, err := h.Webhook(h.ctx(), acme, w.ID)
 		h.must(err)
 		all, err := h.SigningKeys(w)
 		h.must(err)
@@ -180,9 +180,9 @@ func TestNotices(t *testing.T) {
 	h.finalized()
 	_, err = h.SettleScan(h.ctx(), h.claim(), registry.Verdict{Result: registry.VerdictIncomplete, Reason: "too_deep"}, "")
 	h.must(err)
-	_, _, err = h.Review(h.ctx(), h.amy, refused.ID, registry.Release, "false_alarm")
+	_, _, err = h.Review(h.ctx(), h.amy, refused.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 	h.must(err)
-	_, _, err = h.Review(h.ctx(), h.amy, refused.ID, registry.RejectObject, "after_all")
+	_, _, err = h.Review(h.ctx(), h.amy, refused.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "after_all"})
 	h.must(err)
 	h.must(h.deleteKey(direct, "k"))
 	h.must(h.AbortUpload(h.ctx(), h.amy, acme, h.begin().Upload.ID))
@@ -276,7 +276,7 @@ func TestLettersAreTriedWhenTheyAreDue(t *testing.T) {
 	}
 	// A replay that delivers it takes it off the list.
 	h.must(h.Delivered(h.ctx(), h.message(w)))
-	_, _, err = h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{})
+	_, err = h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{})
 	h.must(err)
 	if m := h.message(w); m.ID() != id || m.Tries != 0 {
 		t.Errorf("%s is replayed first, not %s", m.ID(), id)
@@ -345,10 +345,10 @@ func TestReplaySpanOfTime(t *testing.T) {
 		{"all of them", -time.Hour, 330 * time.Second, ids, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, p, err := h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{From: start.Add(c.from), To: start.Add(c.to)})
+			begun, err := h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{From: start.Add(c.from), To: start.Add(c.to)})
 			h.want(err, c.err)
-			if p.Replaying {
-				_, _, err := h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{})
+			if begun.Progress.Replaying {
+				_, err := h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{})
 				h.want(err, registry.ErrConflict)
 			}
 			fresh := h.message(w) // what is new comes first
@@ -406,9 +406,9 @@ func TestLettersAreBounded(t *testing.T) {
 	if p := h.progress(w); p.Dead != bound || len(letters) != bound {
 		t.Errorf("%d letters, %+v", len(letters), p)
 	}
-	_, p, err := h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{Dead: true})
+	w, err = h.ReplayWebhook(h.ctx(), h.amy, w.ID, registry.Replay{Dead: true})
 	h.must(err)
-	if p.Dead != 0 || p.Waiting != bound {
+	if p := w.Progress; p.Dead != 0 || p.Waiting != bound {
 		t.Errorf("%+v", p)
 	}
 	h.must(h.DeleteWebhook(h.ctx(), h.amy, w.ID))

@@ -45,6 +45,9 @@ type Config struct {
 	// worker, too: nothing is published that only built-in inspection saw.
 	ScannerRequired bool
 
+	// Targets are where webhooks may be sent.
+	Targets policy.Targets
+
 	// MinFree is the room, in bytes, that new bodies must leave in a store
 	// that knows its own.
 	MinFree uint64
@@ -81,6 +84,7 @@ type Pipeline struct {
 	limits    policy.Limits
 	log       *slog.Logger
 	transfers transfers
+	watches   watches
 	unsettled unsettled
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]

@@ -183,7 +183,7 @@ func TestRetriesSurviveTheProcess(t *testing.T) {
 	r.run()
 	r.begin()
 	v.await(r, 4) // what is dead stays dead
-	_, _, err = r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{Dead: true})
+	_, err = r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{Dead: true})
 	r.must(err)
 	calls := v.await(r, 5)
 	verify(t, secret, calls[4])
@@ -227,12 +227,12 @@ func TestReplayOfASpan(t *testing.T) {
 	r.settled(w, all[3])
 
 	r.reopen()
-	_, p, err := r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{From: from, To: to})
+	w, err := r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{From: from, To: to})
 	r.must(err)
-	if !p.Replaying {
+	if !w.Progress.Replaying {
 		t.Error("no replay is under way")
 	}
-	if _, _, err := r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{From: from}); err == nil {
+	if _, err := r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{From: from}); err == nil {
 		t.Error("a second replay was begun")
 	}
 	r.reopen()
@@ -242,7 +242,7 @@ func TestReplayOfASpan(t *testing.T) {
 		t.Errorf("replayed %s and %s, not %s and %s", again[0].id(), again[1].id(), all[1].id(), all[2].id())
 	}
 	r.eventually("the replay ends", func() bool { return !r.progress(w).Replaying })
-	_, _, err = r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{})
+	_, err = r.ReplayWebhook(r.ctx(), r.amy, w.ID, registry.Replay{})
 	r.must(err)
 	if whole := v.await(r, 10)[6:]; whole[0].id() != first.id() || whole[3].id() != all[3].id() {
 		t.Errorf("replayed from %s to %s", whole[0].id(), whole[3].id())
@@ -288,7 +288,7 @@ func TestGoneDisables(t *testing.T) {
 	r.begin()
 	v.await(r, 1)
 	r.eventually("it is disabled", func() bool {
-		w, _, err := r.Webhook(r.ctx(), acme, w.ID)
+		w, err := r.Webhook(r.ctx(), acme, w.ID)
 		r.must(err)
 		return w.Disabled
 	})

@@ -161,9 +161,9 @@ func (r *rig) end(b registry.Begun) {
 
 func (r *rig) progress(w registry.Webhook) registry.WebhookProgress {
 	r.Helper()
-	_, p, err := r.Webhook(r.ctx(), w.Tenant, w.ID)
+	w, err := r.Webhook(r.ctx(), w.Tenant, w.ID)
 	r.must(err)
-	return p
+	return w.Progress
 }
 
 // settled waits until the ledger knows what became of a call.
