@@ -14,7 +14,8 @@ import (
 // Exec runs a command on a file, which is its standard input, and returns its exit
 // code. argv[0] is an absolute path; paths are the files and directories that it
 // may read and execute, all else is closed to it. It may also open its input as
-// /proc/self/fd/0. What it writes to standard output goes to stdout, not more than
+// /proc/self/fd/0, if the user that commands run as may read the file: nobody, where
+// this process is root, else the same. What it writes to standard output goes to stdout, not more than
 // Limits.Output; standard error is dropped.
 //
 // The error is a *Killed if the command went over a limit or died of a signal, and

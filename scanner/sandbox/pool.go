@@ -72,9 +72,9 @@ func NewPool(cfg Config) *Pool {
 //
 // The error is a *Killed if the child broke down over this object, wraps
 // scanner.ErrDown if no child can be had at all, and is any other if the job
-// returned one. A child that was used before and dies before its first frame does
-// not count: the job is run again in a new one, so that no object is judged by what
-// an earlier one did.
+// returned one. A child that was used before and breaks down before its first frame,
+// but not for the time it took, does not count: the job is run again in a new one,
+// so that no object is judged by what an earlier one did.
 func (p *Pool) Run(ctx context.Context, job string, in *os.File, params any, frame func(kind string, header json.RawMessage, body io.Reader) error) (json.RawMessage, error) {
 	encoded, err := json.Marshal(params)
 	if err != nil {
@@ -94,12 +94,18 @@ func (p *Pool) Run(ctx context.Context, job string, in *os.File, params any, fra
 		used := w.objects > 0
 		reply, err := w.run(ctx, message, in, frame)
 		p.give(ctx, w, err)
-		var killed *Killed
-		if errors.As(err, &killed) && used && !w.begun {
+		if used && !w.begun && maybeWorn(err) {
 			continue
 		}
 		return reply, err
 	}
+}
+
+// maybeWorn tells whether an earlier object may have a part in this end. Time is
+// measured for each object by itself.
+func maybeWorn(err error) bool {
+	var killed *Killed
+	return errors.As(err, &killed) && killed.Reason != ReasonTimeout && killed.Reason != ReasonCPU
 }
 
 // within returns a context that also ends with the pool.

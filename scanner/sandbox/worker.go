@@ -225,7 +225,8 @@ func (w *worker) cause() string {
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
 		// Only the kernel kills without a word: over the hard limit of processor
 		// time, or because the machine has no memory left.
-		if w.cmd.ProcessState.UserTime()+w.cmd.ProcessState.SystemTime() >= w.limits.CPU {
+		// Its clock for that and the one of the state differ by some ticks.
+		if w.cmd.ProcessState.UserTime()+w.cmd.ProcessState.SystemTime() >= w.limits.CPU/10*9 {
 			return ReasonCPU
 		}
 		return ReasonMemory
@@ -235,7 +236,7 @@ func (w *worker) cause() string {
 
 // memoryWords are what Go's runtime, a C library or the race detector say when
 // they get no more memory.
-var memoryWords = []string{"out of memory", "cannot allocate memory", "annot map pages", "failed to allocate", "address space", "errno=12"}
+var memoryWords = []string{"out of memory", "cannot allocate memory", "annot map pages", "failed to allocate", "address space", "errno=12", "pthread_create failed"}
 
 // send writes one message, with a descriptor on its first byte.
 func (w *worker) send(message []byte, in *os.File) error {
