@@ -31,11 +31,11 @@ func (p *Pool) Exec(ctx context.Context, in *os.File, argv, paths []string, stdo
 	defer own.Close()
 	ctx, release := p.within(ctx)
 	defer release()
-	idle, err := p.slot(ctx)
+	mine, err := turn(ctx, p.commands)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { p.slots <- idle }()
+	defer func() { p.commands <- mine }()
 
 	out := &bounded{w: stdout, left: p.cfg.Limits.Output}
 	become := &command{Argv: slices.Clone(argv), Paths: paths, Unconfined: p.cfg.Unconfined}

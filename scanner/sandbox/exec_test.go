@@ -2,8 +2,10 @@ package sandbox_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -206,5 +208,17 @@ func TestExecDown(t *testing.T) {
 	}
 	if _, exit, err := shell(t, newUnconfined(t, sandbox.LayerLandlock), "exit 5"); err != nil || exit != 5 {
 		t.Errorf("exit %d, %v", exit, err)
+	}
+}
+
+// TestExecInFrame runs a command over what a job sends, with one worker only.
+func TestExecInFrame(t *testing.T) {
+	p := newPool(t, sandbox.Limits{})
+	_, err := p.Run(t.Context(), "echo", file(t, "member"), nil, func(string, json.RawMessage, io.Reader) error {
+		_, _, err := shell(t, p, "exit 0")
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

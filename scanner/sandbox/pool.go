@@ -21,7 +21,8 @@ type Config struct {
 	Command []string
 	// Env is the children's whole environment, NAME=value.
 	Env []string
-	// Workers is how many children there are at most at a time; 0 is 1.
+	// Workers is how many children there are at most at a time, and how many commands
+	// beside them; 0 is 1.
 	Workers int
 	Limits  Limits
 	// Unconfined lets Exec run commands even where the kernel cannot keep them from
@@ -34,13 +35,16 @@ type Config struct {
 
 // Pool runs jobs in children. It is safe for concurrent use.
 type Pool struct {
-	cfg     Config
-	slots   chan *worker // one for each worker there may be; nil where none is started
-	starter *starter
-	life    context.Context // ends with Close
-	end     context.CancelFunc
-	closing sync.Once
-	skip    []string // layers that tests leave out
+	cfg   Config
+	slots chan *worker // one for each worker there may be; nil where none is started
+	// commands are the turns of Exec. They are others than the slots: a frame of a job
+	// may be what a command has to look at.
+	commands chan struct{}
+	starter  *starter
+	life     context.Context // ends with Close
+	end      context.CancelFunc
+	closing  sync.Once
+	skip     []string // layers that tests leave out
 }
 
 var errClosed = errors.New("sandbox: pool is closed")
@@ -53,10 +57,11 @@ func NewPool(cfg Config) *Pool {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, slots: make(chan *worker, cfg.Workers), starter: newStarter()}
+	p := &Pool{cfg: cfg, slots: make(chan *worker, cfg.Workers), commands: make(chan struct{}, cfg.Workers), starter: newStarter()}
 	p.life, p.end = context.WithCancel(context.Background())
 	for range cfg.Workers {
 		p.slots <- nil
+		p.commands <- struct{}{}
 	}
 	return p
 }
@@ -120,7 +125,7 @@ func (p *Pool) within(ctx context.Context) (context.Context, func()) {
 
 // take waits for a slot and returns its worker, a new one if it has none.
 func (p *Pool) take(ctx context.Context) (*worker, error) {
-	w, err := p.slot(ctx)
+	w, err := turn(ctx, p.slots)
 	if err != nil {
 		return nil, err
 	}
@@ -135,17 +140,16 @@ func (p *Pool) take(ctx context.Context) (*worker, error) {
 	return w, nil
 }
 
-// slot waits for one and takes it, with the idle worker it may have. It must be
-// given back.
-func (p *Pool) slot(ctx context.Context) (*worker, error) {
+// turn waits for something to be had from a channel. It must be given back.
+func turn[T any](ctx context.Context, c <-chan T) (v T, err error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return v, context.Cause(ctx)
 	}
 	select {
-	case w := <-p.slots:
-		return w, nil
+	case v = <-c:
+		return v, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return v, context.Cause(ctx)
 	}
 }
 
@@ -172,6 +176,7 @@ func (p *Pool) Close() error {
 			if w := <-p.slots; w != nil {
 				w.kill()
 			}
+			<-p.commands
 		}
 		p.starter.close()
 	})

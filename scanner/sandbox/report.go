@@ -28,11 +28,11 @@ type Report struct {
 func (p *Pool) Report(ctx context.Context) (Report, error) {
 	ctx, release := p.within(ctx)
 	defer release()
-	idle, err := p.slot(ctx)
+	mine, err := turn(ctx, p.commands)
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { p.slots <- idle }()
+	defer func() { p.commands <- mine }()
 	w, err := p.start(ctx, nil, nil, nil)
 	if err != nil {
 		return Report{}, err
