@@ -21,7 +21,10 @@ type Config struct {
 	// S3URL is scheme and host of the S3 port as clients reach it: signed URLs
 	// begin with it, never with what a request says.
 	S3URL string
-	CORS  server.CORSRules
+	// InlineURL is what URLs of renditions begin with that a browser may show: scheme
+	// and host of their own, see s3api.Config. "" issues none.
+	InlineURL string
+	CORS      server.CORSRules
 	// Proxies are believed when they say that a client came by TLS.
 	Proxies server.TrustedProxies
 	// AllowPlain lets tokens, signed URLs and bodies that no signature covers

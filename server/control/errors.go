@@ -55,6 +55,8 @@ var answers = []answer{
 	{errPlain, 403, "TLS_REQUIRED", "Tokens, signed URLs, new secrets and unsigned bodies do not travel over plain HTTP: use https, or set SALLYPORT_CONTROL_ALLOW_PLAIN on a trusted network."},
 	{policy.ErrForbidden, 403, codeForbidden, "The credential's roles do not allow this."},
 
+	{pipeline.ErrNoInline, 403, codeForbidden, "Renditions are shown in a page only where the profile allows it and the server has DOWNLOADS_INLINE_URL."},
+
 	{policy.ErrInvalidTTL, 400, "INVALID_TTL", ""},
 	{policy.ErrTypeNotAllowed, 400, "TYPE_NOT_ALLOWED", "The profile does not allow this content type."},
 	{policy.ErrSizeNotAllowed, 400, "SIZE_NOT_ALLOWED", "The size is negative, or more than the profile allows."},

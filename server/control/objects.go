@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
+	"sallyport/registry/pipeline"
 	"sallyport/registry/policy"
 	"sallyport/server"
 )
@@ -127,15 +128,12 @@ func deleteObject(k *call) error {
 }
 
 func downloadURL(k *call) error {
-	if d, ok := k.query["disposition"]; ok && d != string(registry.Attachment) {
-		return fmt.Errorf("%w: disposition is attachment", errInvalid)
-	}
 	seconds, given, err := k.number("ttl")
 	const day = uint64(24 * time.Hour / time.Second) // more than any policy allows, and no overflow
 	if err != nil || given && (seconds == 0 || seconds > day) {
 		return fmt.Errorf("%w: ttl is a number of seconds, within the profile's bounds", policy.ErrInvalidTTL)
 	}
-	g, o, err := k.cfg.Pipeline.IssueGet(k.context(), k.actor, registry.ObjectID(k.id), registry.Attachment, time.Duration(seconds)*time.Second)
+	g, o, err := k.issueGet(time.Duration(seconds) * time.Second)
 	if err != nil {
 		return err
 	}
@@ -164,8 +162,15 @@ func getContent(k *call) error {
 	if how == formZip {
 		return k.sendZip(found)
 	}
+	return k.sendFound(found, func(h *fasthttp.ResponseHeader) { dress(h, how, found.Object) })
+}
+
+// sendFound answers with the bytes of what was found: the file itself where they lie in
+// one. dress puts the headers on.
+func (k *call) sendFound(found *pipeline.Found, dress func(*fasthttp.ResponseHeader)) error {
+	h := &k.ctx.Response.Header
 	if k.ctx.IsHead() {
-		dress(&k.ctx.Response.Header, how, found.Object)
+		dress(h)
 		server.SendHead(k.c, found.Object.Size)
 		return nil
 	}
@@ -175,7 +180,7 @@ func getContent(k *call) error {
 	}
 	f, off, n, ok := r.File()
 	if !ok {
-		dress(&k.ctx.Response.Header, how, found.Object)
+		dress(h)
 		server.SendReader(k.c, r, r.Len(), nil)
 		return nil
 	}
@@ -186,7 +191,7 @@ func getContent(k *call) error {
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
-	dress(&k.ctx.Response.Header, how, found.Object)
+	dress(h)
 	return nil
 }
 

@@ -86,6 +86,7 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 	r := newRig(t)
 	boss := r.tenant("acme")
 	done := r.published(boss, "hello")
+	shown := r.rendered(boss, "hello")
 	open := r.begin(boss, "hello")
 	parted := r.beginParts(boss, 1)
 	part := r.putPart(boss, parted, 1, []byte("x"))
@@ -109,6 +110,8 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "GET", "/objects/" + done.object, "", 200},
 		{boss, "GET", "/objects/" + done.object + "/content", "", 200},
 		{boss, "GET", "/objects/" + done.object + "/events", "", 200},
+		{boss, "GET", "/objects/" + shown.object + "/renditions", "", 200},
+		{boss, "GET", "/objects/" + shown.object + "/renditions/clean/content", "", 200},
 		{boss, "POST", "/objects/" + done.object + "/rescan", "", 202},
 		{boss, "GET", "/objects/" + done.object + "/downloads?limit=10", "", 200},
 		{boss, "POST", "/objects/" + done.object + "/review", `{"decision":"reject","reason":"late_find"}`, 200},

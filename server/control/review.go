@@ -74,7 +74,7 @@ func rescanObject(k *call) error {
 }
 
 // downloadOps are the operations that give out an object's bytes, on either port.
-var downloadOps = []string{"GetObject", "DownloadByURL", "GetObjectContent"}
+var downloadOps = []string{"GetObject", "DownloadByURL", "GetObjectContent", "GetRenditionContent"}
 
 // downloadRow is one request that was given bytes of an object.
 type downloadRow struct {

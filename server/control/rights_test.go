@@ -71,6 +71,12 @@ var attempts = map[string]attempt{
 	"ListDownloads": {action: policy.ReadTimeline, or: policy.ReviewObject, make: func(r *rig, owner who, _ int) (string, string, string) {
 		return "GET", "/objects/" + r.begin(owner, "x").object + "/downloads", ""
 	}},
+	"ListRenditions": {action: policy.ReadObject, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
+		return "GET", "/objects/" + r.begin(owner, "x").object + "/renditions", ""
+	}},
+	"GetRenditionContent": {action: policy.ReadContent, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
+		return "GET", "/objects/" + r.rendered(owner, "x").object + "/renditions/clean/content", ""
+	}},
 	"GetTimeline": {action: policy.ReadTimeline, owned: true, make: func(r *rig, owner who, _ int) (string, string, string) {
 		return "GET", "/objects/" + r.begin(owner, "x").object + "/events", ""
 	}},

@@ -380,6 +380,7 @@ type link struct {
 	query               []sigv4.Param
 	at                  time.Time     // zero: now
 	expires             time.Duration // 0: 2 min
+	base                string        // scheme and host; "": the stack's
 }
 
 // sign makes a URL of Sallyport's own.
@@ -394,6 +395,9 @@ func (s *stack) sign(l link) string {
 	if l.expires == 0 {
 		l.expires = 2 * time.Minute
 	}
+	if l.base == "" {
+		l.base = s.url
+	}
 	row, err := s.ledger.SigningURLKey(s.ctx(), l.tenant)
 	s.must(err)
 	key, err := s.auth.Key(row, l.at)
@@ -403,7 +407,7 @@ func (s *stack) sign(l link) string {
 		query = append(query, sigv4.Param{Name: "X-Sp-Grant", Value: l.grant})
 	}
 	u, err := sigv4.PresignURL(nil, &sigv4.Presign{
-		Method: l.method, URL: s.url, Path: l.path, Query: query, Headers: l.headers, Time: l.at, Expires: l.expires}, key)
+		Method: l.method, URL: l.base, Path: l.path, Query: query, Headers: l.headers, Time: l.at, Expires: l.expires}, key)
 	s.must(err)
 	return string(u)
 }
