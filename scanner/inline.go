@@ -64,9 +64,9 @@ func (i *Inline) Covers(v registry.Verdict, rules registry.ScanRules) bool {
 
 // Tee begins to judge a body of size bytes while it is on its way, by those of the
 // malware engines that take streams. It returns nil if none of them does, or too many
-// bodies are heard already. Write never fails because of an engine, and waits for the
-// slowest. Close gives the streams up, at any time and from any goroutine; after Judge it
-// does nothing.
+// bodies are heard already. Write waits for the slowest, and fails when an engine is down
+// or has said already what Judge will tell: the rest is of no use. Close gives the streams
+// up, at any time and from any goroutine; after Judge it does nothing.
 func (i *Inline) Tee(ctx context.Context, rules registry.ScanRules, size int64) io.WriteCloser {
 	malware, _ := i.panel.malware(rules)
 	var streamers []Streamer
@@ -94,8 +94,9 @@ func (i *Inline) Tee(ctx context.Context, rules registry.ScanRules, size int64) 
 	return t
 }
 
-// Judge ends the inspection of an object whose bytes are durable: it asks the engines
-// that have not heard them from what Tee returned, which may be nil. An object with a
+// Judge ends the inspection of an object whose bytes are durable, or whose body was cut
+// short by Tee's Write: it asks the engines that have not heard them from what Tee
+// returned, which may be nil. An object with a
 // digest and a detected type was counted and hashed as it came. What was made of
 // it goes through keep into the claim. An error that wraps ErrDown says nothing of
 // the object, and neither does any other.
@@ -123,9 +124,15 @@ func (i *Inline) judge(ctx context.Context, c *registry.Claim,
 	keep func(context.Context, registry.Rendition, io.Reader) (registry.Rendition, error),
 	body io.WriteCloser,
 ) (registry.Verdict, string, error) {
-	heard, err := heardFrom(ctx, body)
-	if err != nil {
-		return registry.Verdict{}, "", err
+	heard := map[string]Result{}
+	if t, ok := body.(*tee); ok {
+		var err error
+		if heard, err = t.hear(ctx); err != nil {
+			return registry.Verdict{}, "", err
+		}
+		if t.cut != nil {
+			return i.panel.cutShort(t.cut.engine, heard[t.cut.engine]), "", nil
+		}
 	}
 	if c.Object.SHA256 != "" && c.Object.DetectedType != "" {
 		heard[BuiltIn] = Result{Result: registry.VerdictClean, Detected: c.Object.DetectedType, SHA256: c.Object.SHA256}

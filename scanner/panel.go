@@ -139,6 +139,13 @@ func (c *Case) toAsk(engines []Engine) []Engine {
 	return engines
 }
 
+// cutShort is the verdict on a body that one engine heard enough of.
+func (p *Panel) cutShort(engine string, r Result) registry.Verdict {
+	o := Opinion{Verdict: registry.Verdict{Attempts: 1, At: p.cfg.Now()}}
+	o.note(engine, r)
+	return o.Verdict
+}
+
 // covers tells whether a clean verdict is by all the engines that the rules ask for.
 func (p *Panel) covers(v registry.Verdict, rules registry.ScanRules) bool {
 	malware, missing := p.malware(rules)

@@ -200,23 +200,49 @@ func inline(streams int, malware ...scanner.Engine) *scanner.Inline {
 	return scanner.NewInline(scanner.InlineConfig{Streams: streams, Panel: scanner.NewPanel(scanner.PanelConfig{Malware: malware, Now: time.Now})})
 }
 
-// An engine that knows enough lets the body go on without it.
+// An engine that knows enough lets the body go on without it, if there is a use.
 func TestABodyDoesNotWaitForAnEngineThatIsDone(t *testing.T) {
-	e := slowly{named{"head", nil}, func(_ context.Context, r io.Reader, _ int64) (scanner.Result, error) {
-		_, err := io.ReadFull(r, make([]byte, 4))
-		return scanner.Result{Result: registry.VerdictInfected, Signature: "Head"}, err
-	}}
-	i := inline(0, e)
 	const size = 1 << 20
-	body := i.Tee(t.Context(), registry.ScanRules{}, size)
-	for range 256 {
-		if n, err := body.Write(make([]byte, size/256)); n != size/256 || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	v, _, err := i.Judge(t.Context(), &registry.Claim{}, nil, nil, body)
-	if err != nil || v.Result != registry.VerdictInfected {
-		t.Errorf("%+v, %v", v, err)
+	for name, c := range map[string]struct {
+		says   scanner.Result
+		err    error
+		cut    bool
+		result registry.VerdictResult
+	}{
+		"clean":      {clean, nil, false, "clean"},
+		"infected":   {scanner.Result{Result: registry.VerdictInfected, Reason: "malware", Signature: "Head"}, nil, true, "infected"},
+		"incomplete": {scanner.Result{Result: registry.VerdictIncomplete, Reason: "limit"}, nil, true, "incomplete"},
+		"down":       {scanner.Result{}, scanner.ErrDown, true, ""},
+		"error":      {scanner.Result{}, errors.New("broken"), false, "clean"}, // asked again
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := slowly{named{"head", func(context.Context, scanner.Input) (scanner.Result, error) { return clean, nil }},
+				func(_ context.Context, r io.Reader, _ int64) (scanner.Result, error) {
+					if _, err := io.ReadFull(r, make([]byte, 4)); err != nil {
+						return scanner.Result{}, err
+					}
+					return c.says, c.err
+				}}
+			i := inline(0, e)
+			body := i.Tee(t.Context(), registry.ScanRules{}, size)
+			var wrote int
+			var err error
+			for wrote < size && err == nil {
+				var n int
+				n, err = body.Write(make([]byte, size/256))
+				wrote += n
+			}
+			if (err != nil) != c.cut || (wrote < size) != c.cut {
+				t.Errorf("wrote %d with %v", wrote, err)
+			}
+			v, _, err := i.Judge(t.Context(), &registry.Claim{}, nil, nil, body)
+			if v.Result != c.result || v.Reason != c.says.Reason {
+				t.Errorf("%+v, %v", v, err)
+			}
+			if down := name == "down"; errors.Is(err, scanner.ErrDown) != down || (err == nil) == down {
+				t.Errorf("%v, down should be %t", err, down)
+			}
+		})
 	}
 }
 

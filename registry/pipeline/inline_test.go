@@ -281,6 +281,47 @@ func TestABodyThatEndsEarlyIsNoStream(t *testing.T) {
 	}
 }
 
+// A body that will not be published is not read to its end.
+func TestABodyIsCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		says scanner.Result
+		err  error
+		want error
+	}{
+		"over the limits": {scanner.Result{Result: registry.VerdictIncomplete, Reason: "limit"}, nil, pipeline.ErrScanIncomplete},
+		"infected":        {scanner.Result{Result: registry.VerdictInfected}, nil, pipeline.ErrInfected},
+		"down":            {scanner.Result{}, scanner.ErrDown, pipeline.ErrScanDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := inlineRig(t, engineOf{&listener{}, func(_ context.Context, body io.Reader, _ int64) (scanner.Result, error) {
+				_, err := io.ReadFull(body, make([]byte, len(text)))
+				return c.says, errors.Join(err, c.err)
+			}})
+			ticket, err := r.AdmitObject(t.Context(), admin, pipeline.ObjectRequest{
+				Bucket: "photos", Key: "k", Declared: pipeline.Declared{Length: 1 << 30, ContentType: "text/plain"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// It comes to its end only if it is interrupted.
+			s := stalling(bytes.Repeat(text, 200_000))
+			done := make(chan error, 1)
+			go func() {
+				_, err := r.PutObject(r.ctx(), ticket, s)
+				done <- err
+			}()
+			select {
+			case err = <-done:
+			case <-s.waiting:
+				s.Interrupt()
+				err = errors.Join(errors.New("all of it was read"), <-done)
+			}
+			if !errors.Is(err, c.want) || errors.Is(err, errInterrupted) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 // engineOf is a listener that hears in its own way.
 type engineOf struct {
 	*listener

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -45,9 +46,10 @@ type intake struct {
 	extra  hash.Hash // of want.algorithm, unless sha256 does
 	head   []byte    // nil unless wanted
 	// tee is what inspects the body on its way; nil if nobody does.
-	tee io.WriteCloser
-	n   atomic.Int64
-	err error // sticky
+	tee     io.WriteCloser
+	decided bool // the tee wants no more: the body will not be published
+	n       atomic.Int64
+	err     error // sticky
 }
 
 // newIntake returns an intake that must be closed after its last Read.
@@ -80,6 +82,10 @@ func (in *intake) Read(p []byte) (int, error) {
 		in.n.Add(int64(n))
 		in.hash(p[:n])
 	}
+	if bad := in.tell(p[:n]); bad != nil {
+		in.err = bad
+		return n, bad
+	}
 	if err == io.EOF && in.n.Load() == in.size {
 		if bad := in.verify(); bad != nil {
 			err = bad
@@ -98,9 +104,21 @@ func (in *intake) hash(p []byte) {
 		in.extra.Write(p)
 	}
 	in.md5.write(p)
-	if in.tee != nil {
-		_, _ = in.tee.Write(p) // see Judge.Tee
+}
+
+// errDecided ends a body that inspection has heard enough of.
+var errDecided = errors.New("pipeline: inspection has decided")
+
+// tell gives the tee what was read.
+func (in *intake) tell(p []byte) error {
+	if in.tee == nil || len(p) == 0 {
+		return nil
 	}
+	if _, err := in.tee.Write(p); err != nil {
+		in.decided = true
+		return errDecided
+	}
+	return nil
 }
 
 // close ends the hashing. The digests can be read then, and no more be written.

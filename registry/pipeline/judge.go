@@ -30,11 +30,11 @@ type Judge interface {
 	// Covers tells whether a clean verdict is by all the engines that these rules ask
 	// for.
 	Covers(v registry.Verdict, rules registry.ScanRules) bool
-	// Tee begins to judge a body of size bytes while it is on its way. It returns nil if no
-	// engine of these rules takes streams. Writing to it never fails because of an engine,
-	// what went wrong is Judge's to say; it blocks while engines are slower than the
-	// client. To close it makes the engines forget the body, at any time and from any
-	// goroutine; after Judge that does nothing.
+	// Tee begins to judge a body of size bytes while it is on its way. It returns nil if
+	// nobody listens. Writing to it blocks while engines are slower than the client, and
+	// fails as soon as the body cannot be published any more: Judge then says why, and
+	// needs no bytes. To close it makes the engines forget the body, at any time and from
+	// any goroutine; after Judge that does nothing.
 	Tee(ctx context.Context, rules registry.ScanRules, size int64) io.WriteCloser
 	// Judge ends the inspection of the claim's object, whose bytes are durable: it asks the
 	// engines that have not heard them from what Tee returned, and returns the verdict and

@@ -125,7 +125,7 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 		p.failed("put", err)
 		p.unsure(intent.Key, err)
 		o.Size = in.n.Load()
-		return o, explainPut(ctx, err)
+		return o, p.notStored(ctx, t, in, err)
 	}
 	if n, err = p.newObject(ctx, t, intent, in); err != nil {
 		return o, err
@@ -204,6 +204,17 @@ func (p *Pipeline) newObject(ctx context.Context, t *ObjectTicket, intent regist
 		n.Verdict = p.builtIn(&t.bucket)
 	}
 	return n, nil
+}
+
+// notStored says what made a Put fail: inspection, or what explainPut knows.
+func (p *Pipeline) notStored(ctx context.Context, t *ObjectTicket, in *intake, err error) error {
+	if in.decided {
+		o := registry.Object{Tenant: t.actor.Tenant, Principal: t.actor.Principal, Bucket: t.req.Bucket}
+		if _, why := p.judge(ctx, &t.bucket, o, in.tee); why != nil {
+			return why
+		}
+	}
+	return explainPut(ctx, err)
 }
 
 // arrived is the object that bytes will be.

@@ -65,7 +65,7 @@ func TestScanModes(t *testing.T) {
 			r.worker = scanner.NewWorker(scanner.Config{Queue: r.Pipeline, Panel: panel, Now: r.now})
 			woken := 0
 			r.OnQueued(func() { woken++ })
-			if err := r.PutProfile(t.Context(), admin, registry.Bucket{Name: "bucket", Intake: c.intake, Scan: registry.ScanRules{Mode: c.mode}}); err != nil {
+			if err := r.ledger.PutProfile(t.Context(), admin, registry.Bucket{Name: "bucket", Intake: c.intake, Scan: registry.ScanRules{Mode: c.mode}}); err != nil {
 				t.Fatal(err)
 			}
 			o, err := r.putKey("bucket", "k", c.data)
