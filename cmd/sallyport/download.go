@@ -65,7 +65,18 @@ func (d *downloader) run(ctx context.Context, c *client.Client, args []string) e
 }
 
 // save makes the file appear whole and checked, or not at all.
-func (d *downloader) save(ctx context.Context, c *client.Client, object client.Object, path string) (err error) {
+func (d *downloader) save(ctx context.Context, c *client.Client, object client.Object, path string) error {
+	return writeWhole(path, func(w io.Writer) error {
+		if bar := d.progress(filepath.Base(path), object.Size); bar != nil {
+			w = &progressWriter{w: w, bar: bar}
+			defer bar.clear()
+		}
+		return c.Download(ctx, object, w)
+	})
+}
+
+// writeWhole makes a file appear with all that write writes, or not at all.
+func writeWhole(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".sallyport-*")
 	if err != nil {
 		return err
@@ -75,12 +86,7 @@ func (d *downloader) save(ctx context.Context, c *client.Client, object client.O
 			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
 		}
 	}()
-	var w io.Writer = f
-	if bar := d.progress(filepath.Base(path), object.Size); bar != nil {
-		w = &progressWriter{w: f, bar: bar}
-		defer bar.clear()
-	}
-	if err := c.Download(ctx, object, w); err != nil {
+	if err := write(f); err != nil {
 		return err
 	}
 	if err := f.Chmod(0o644); err != nil {

@@ -33,6 +33,12 @@ type Object struct {
 	CreatedAt    time.Time  `json:"created_at"`
 	PublishedAt  *time.Time `json:"published_at,omitempty"`
 	Verdict      *Verdict   `json:"verdict,omitempty"`
+	RejectedAt   *time.Time `json:"rejected_at,omitempty"`
+	Destroyed    bool       `json:"destroyed,omitempty"`  // rejected, and its bytes are gone
+	Rescanning   bool       `json:"rescanning,omitempty"` // published, and in the queue again
+	Doubt        *Verdict   `json:"doubt,omitempty"`      // of the last rescan, if it could not judge
+	Proposal     *Ruling    `json:"proposal,omitempty"`   // a release that waits for a second analyst
+	Review       *Ruling    `json:"review,omitempty"`
 }
 
 // Verdict is what inspection concluded.
@@ -65,6 +71,7 @@ func (c *Client) Object(ctx context.Context, id string) (Object, error) {
 // ObjectFilter narrows a list; empty fields do not.
 type ObjectFilter struct {
 	Profile, State string
+	Held           bool
 }
 
 // Objects lists up to limit objects, newest first.
@@ -72,6 +79,9 @@ func (c *Client) Objects(ctx context.Context, f ObjectFilter, limit int) ([]Obje
 	query := url.Values{}
 	setQuery(query, "profile", f.Profile)
 	setQuery(query, "state", f.State)
+	if f.Held {
+		query.Set("held", "true")
+	}
 	return list[Object](ctx, c, "/objects", "objects", query, limit)
 }
 
