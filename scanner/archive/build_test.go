@@ -162,6 +162,7 @@ type seven struct {
 	coder      []byte   // nil: copy
 	packed     []byte
 	trailing   []byte
+	size       int // that the folder says it unpacks to; 0: what it does
 }
 
 func (s seven) bytes() []byte {
@@ -180,6 +181,10 @@ func (s seven) bytes() []byte {
 	if coder == nil {
 		coder, packed = []byte{1, 0}, content
 	}
+	size := len(content)
+	if s.size > 0 {
+		size = s.size
+	}
 	join := func(parts ...any) (b []byte) {
 		for _, p := range parts {
 			switch p := p.(type) {
@@ -193,7 +198,7 @@ func (s seven) bytes() []byte {
 	}
 	h := join(1, 4,
 		6, 0, 1, 9, number(len(packed)), 0,
-		7, 11, 1, 0, 1, coder, 12, number(len(content)), 0)
+		7, 11, 1, 0, 1, coder, 12, number(size), 0)
 	if len(s.files) == 1 {
 		h = join(h, 8, 10, 1, sums, 0, 0)
 	} else {

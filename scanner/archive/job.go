@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"sallyport/registry"
 )
 
 // Params are what the parent asks of a child: one archive, which is a part of the
@@ -23,6 +25,15 @@ type Params struct {
 type Reply struct {
 	Entries int      `json:"entries"` // with those that have no content
 	Reasons []string `json:"reasons"` // each once, in the order of their finding
+}
+
+// Hostile says whether somebody made this archive to do harm. The child that opened it
+// is not used again.
+func (r Reply) Hostile() bool {
+	return slices.ContainsFunc(r.Reasons, func(reason string) bool {
+		result, _ := resultOf(reason)
+		return result == registry.VerdictRefused
+	})
 }
 
 // memberFrame is the kind of all frames: a member's content, or other bytes of an

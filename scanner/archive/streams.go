@@ -8,10 +8,12 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz/lzma"
 )
 
-// maxWindow is how far back zstd streams may point, in bytes: zstd's own limit without
-// --ultra or --long is 8 MiB, with --long 128 MiB.
+// maxWindow is how far back zstd and LZMA streams may point, in bytes: zstd's own limit
+// without --ultra or --long is 8 MiB, with --long 128 MiB. The readers of xz and 7z have
+// no such limit: there the sandbox is one.
 const maxWindow = 128 << 20
 
 const readAhead = 64 << 10
@@ -22,23 +24,23 @@ func (w *walker) all() *bufio.Reader {
 
 // reasonOf says what an unpacker's error means.
 func reasonOf(err error) string {
+	var window *lzma.ErrDictSize
 	switch {
 	case errors.Is(err, errEncrypted):
 		return ReasonEncrypted
 	case errors.Is(err, errMethod), errors.Is(err, zstd.ErrUnknownDictionary):
 		return ReasonUnsupported
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, errWindow):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.As(err, &window):
 		return ReasonWindow
 	}
 	return ReasonDamaged
 }
 
-// errEncrypted, errMethod and errWindow: a member cannot be unpacked, for lack of a
-// password, of a program, of memory.
+// errEncrypted and errMethod: a member cannot be unpacked, for lack of a password or of
+// a program.
 var (
 	errEncrypted = errors.New("encrypted")
 	errMethod    = errors.New("method is not known")
-	errWindow    = errors.New("dictionary is too large")
 )
 
 // gzip unpacks members one after the other, as gzip does, as one content.

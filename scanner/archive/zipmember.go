@@ -174,5 +174,5 @@ func lzmaReader(br *bufio.Reader, f zipFile) (io.Reader, error) {
 		size = 1<<64 - 1 // it marks its end
 	}
 	head := binary.LittleEndian.AppendUint64(bytes.Clone(p[4:]), size)
-	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(io.MultiReader(bytes.NewReader(head), br))
+	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(head), br)))
 }

@@ -41,6 +41,12 @@ type Reply struct {
 	Findings []Finding `json:"findings"`
 }
 
+// Hostile says whether somebody made this content to be taken for something else. The
+// child that looked at it is not used again.
+func (r Reply) Hostile() bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return strings.HasPrefix(string(f), "hidden_") })
+}
+
 // headSize is how much of the beginning decides what content is as a whole: what
 // browsers look at, and a bit more for comments before it.
 const headSize = 4096
