@@ -9,4 +9,5 @@ const (
 	LayerLimits   = layerLimits
 	LayerLandlock = layerLandlock
 	LayerSeccomp  = layerSeccomp
+	LayerSpaces   = layerSpaces
 )

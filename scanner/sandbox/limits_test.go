@@ -39,7 +39,7 @@ func TestKilled(t *testing.T) {
 		{job: "shared", reason: sandbox.ReasonMemory, limits: sandbox.Limits{Memory: 256 << 20}},
 		{job: "spins", reason: sandbox.ReasonCPU, limits: sandbox.Limits{CPU: time.Second}},
 		{job: "deaf", reason: sandbox.ReasonCPU, limits: sandbox.Limits{CPU: time.Second, Objects: 1}},
-		{job: "sleeps", reason: sandbox.ReasonTimeout, limits: sandbox.Limits{Wall: 200 * time.Millisecond}},
+		{job: "sleeps", reason: sandbox.ReasonTimeout, limits: sandbox.Limits{Wall: time.Second}},
 		{job: "opens", reason: sandbox.ReasonFiles},
 		// Without the filter, which does not let it have a file to write to.
 		{job: "writes", reason: sandbox.ReasonFiles, skip: []string{sandbox.LayerSeccomp}},
@@ -154,7 +154,7 @@ func TestHostileEndsWorker(t *testing.T) {
 
 // TestSlowReader: the time that the parent takes is not the child's.
 func TestSlowReader(t *testing.T) {
-	const wall = 500 * time.Millisecond
+	const wall = time.Second
 	p := newPool(t, sandbox.Limits{Wall: wall})
 	in := file(t, strings.Repeat("x", 4<<20)) // more than the socket holds
 	_, err := p.Run(t.Context(), "echo", in, nil, func(_ string, _ json.RawMessage, body io.Reader) error {

@@ -15,6 +15,7 @@ const (
 	layerLimits   = "limits"
 	layerLandlock = "landlock"
 	layerSeccomp  = "seccomp"
+	layerSpaces   = "namespaces" // left out by the parent
 )
 
 // limits is what a child keeps of its own.
@@ -82,13 +83,16 @@ func (l *limits) bound(lim Limits) error {
 }
 
 // limit sets a limit for good.
-func limit(resource int, to uint64) error {
+func limit(resource int, to uint64) error { return between(resource, to, to) }
+
+// between sets a limit that speaks at soft and ends the process at hard.
+func between(resource int, soft, hard uint64) error {
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(resource, &now); err != nil {
 		return fmt.Errorf("limit %d: %w", resource, err)
 	}
-	to = min(to, now.Max)
-	if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: to, Max: to}); err != nil {
+	hard = min(hard, now.Max)
+	if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: min(soft, hard), Max: hard}); err != nil {
 		return fmt.Errorf("limit %d: %w", resource, err)
 	}
 	return nil

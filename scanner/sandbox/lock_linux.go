@@ -130,7 +130,7 @@ func (c *child) become(cmd command, s setup) error {
 	if !slices.Contains(s.Skip, layerLimits) {
 		err := errors.Join(
 			s.boundProcesses(),
-			limit(unix.RLIMIT_CPU, lim.cpuSeconds()),
+			between(unix.RLIMIT_CPU, lim.cpuSeconds(), lim.cpuSeconds()+1),
 			limit(unix.RLIMIT_FSIZE, 0),
 			limit(unix.RLIMIT_CORE, 0),
 			limit(unix.RLIMIT_NOFILE, uint64(lim.Files)),

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync/atomic"
 )
 
@@ -28,8 +29,8 @@ func newStarter() *starter {
 }
 
 // start starts what prepare returns, with the most that the kernel allows to
-// separate it from this process.
-func (s *starter) start(prepare func() *exec.Cmd) (cmd *exec.Cmd, err error) {
+// separate it from this process, but for layers to skip.
+func (s *starter) start(prepare func() *exec.Cmd, skip []string) (cmd *exec.Cmd, err error) {
 	done := make(chan struct{})
 	s.work <- func() {
 		defer close(done)
@@ -37,6 +38,9 @@ func (s *starter) start(prepare func() *exec.Cmd) (cmd *exec.Cmd, err error) {
 		for i := int(s.variant.Load()); i < len(ways); i++ {
 			cmd = prepare()
 			cmd.SysProcAttr = ways[i]
+			if names, _ := spaces(ways[i]); len(names) > 0 && slices.Contains(skip, layerSpaces) {
+				continue
+			}
 			if err = cmd.Start(); err == nil {
 				s.variant.Store(int32(i))
 				return

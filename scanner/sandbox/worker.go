@@ -75,7 +75,7 @@ func (p *Pool) start(ctx context.Context, become *command, stdin *os.File, stdou
 		}
 		return cmd
 	}
-	w.cmd, err = p.starter.start(prepare)
+	w.cmd, err = p.starter.start(prepare, p.skip)
 	// The child's end is open in the child only: its death is the end of the stream.
 	_ = theirs.Close()
 	if err != nil {
@@ -225,8 +225,7 @@ func (w *worker) cause() string {
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
 		// Only the kernel kills without a word: over the hard limit of processor
 		// time, or because the machine has no memory left.
-		// Its clock for that and the one of the state differ by some ticks.
-		if w.cmd.ProcessState.UserTime()+w.cmd.ProcessState.SystemTime() >= w.limits.CPU/10*9 {
+		if w.cmd.ProcessState.UserTime()+w.cmd.ProcessState.SystemTime() >= w.limits.CPU {
 			return ReasonCPU
 		}
 		return ReasonMemory
