@@ -18,7 +18,7 @@ const sandboxName = "sandbox"
 func jobs() map[string]sandbox.Job {
 	return map[string]sandbox.Job{
 		archive.JobName: archive.Job,
-		"image":         image.Job,
+		image.JobName:   image.Job,
 	}
 }
 

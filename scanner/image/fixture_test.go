@@ -25,7 +25,7 @@ import (
 type here struct{}
 
 func (here) Run(ctx context.Context, job string, in *os.File, params any, frame func(string, json.RawMessage, io.Reader) error) (json.RawMessage, error) {
-	if job != "image" {
+	if job != engine.JobName {
 		return nil, os.ErrInvalid
 	}
 	raw, err := json.Marshal(params)

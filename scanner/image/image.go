@@ -91,7 +91,7 @@ func (e *Engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, er
 	}
 	p := e.params(kind, in.Rules.Image)
 	c := collector{params: p, dir: e.cfg.SpoolDir}
-	raw, err := e.cfg.Runner.Run(ctx, "image", f, p, c.frame)
+	raw, err := e.cfg.Runner.Run(ctx, JobName, f, p, c.frame)
 	result, err := settle(clean, &c, raw, err)
 	if err != nil || result.Result != registry.VerdictClean {
 		c.close()

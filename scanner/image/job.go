@@ -68,6 +68,9 @@ type fault string
 
 func (f fault) Error() string { return string(f) }
 
+// JobName is what the parent calls Job.
+const JobName = "image"
+
 // Job makes the renditions of the picture in. It runs in the sandbox and is what a hostile
 // picture gets to see of us.
 func Job(_ context.Context, in *os.File, raw json.RawMessage, frame func(kind string, header any) (io.WriteCloser, error)) (any, error) {

@@ -114,10 +114,11 @@ func upright(m image.Image, orientation int) image.Image {
 		return m
 	}
 	w, h := m.Bounds().Dx(), m.Bounds().Dy()
-	out := image.NewRGBA(image.Rect(0, 0, w, h))
+	r := image.Rect(0, 0, w, h)
 	if orientation > 4 {
-		out = image.NewRGBA(image.Rect(0, 0, h, w))
+		r = image.Rect(0, 0, h, w)
 	}
+	out := image.NewRGBA(r)
 	s := out.Stride
 	// Where the first point of the first row goes, and how far on each next one and
 	// each next row.

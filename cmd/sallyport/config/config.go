@@ -117,6 +117,12 @@ type Config struct {
 	UploadsMaxSize Size `key:"uploads.max_size"`
 	// How long a download URL lives when the request does not say, 60s to 300s.
 	DownloadsURLTTL time.Duration `key:"downloads.url_ttl"`
+	// Where browsers are shown the renditions of pictures: a URL of their own host,
+	// such as https://media.example.net, that reaches the s3 listener with its Host
+	// header as it was sent. Nothing else is served there. Choose a host that shares
+	// no cookies with your application, best of another domain. Without one nothing
+	// is shown; renditions are downloads like all others then.
+	DownloadsInlineURL string `key:"downloads.inline_url"`
 
 	// Hold every upload for review while no malware engine is configured,
 	// rather than publish on the built-in inspection alone.

@@ -37,6 +37,7 @@ var help = map[string]string{
 	"uploads.put_url_ttl":             "How long an upload URL lives unless its profile says otherwise, at most 15m. An expired one can be issued anew while the session lives.",
 	"uploads.max_size":                "Most that one PUT or one part may carry, at most 5GiB. An object of many parts may have 5TiB, or what its profile says.",
 	"downloads.url_ttl":               "How long a download URL lives when the request does not say, 60s to 300s.",
+	"downloads.inline_url":            "Where browsers are shown the renditions of pictures: a URL of their own host, such as https://media.example.net, that reaches the s3 listener with its Host header as it was sent. Nothing else is served there. Choose a host that shares no cookies with your application, best of another domain. Without one nothing is shown; renditions are downloads like all others then.",
 	"scanner.required":                "Hold every upload for review while no malware engine is configured, rather than publish on the built-in inspection alone.",
 	"scanner.workers":                 "Objects inspected at the same time.",
 	"scanner.clamd_addr":              "Where ClamAV's daemon listens: tcp://host:port or unix:///path. Empty means that it is not asked.",
