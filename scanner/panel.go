@@ -110,7 +110,9 @@ func (p *Panel) Judge(ctx context.Context, c Case) (o Opinion, err error) {
 			o.Verdict.At = p.cfg.Now()
 			return o, nil
 		}
-		in.Detected = o.Detected
+		if o.Detected != "" {
+			in.Detected = o.Detected
+		}
 	}
 	if c.Rules.Mode == registry.ScanOff {
 		o.Verdict.Engines = append(o.Verdict.Engines, registry.EngineNote{Name: NoteMalware, Result: NoteOff})

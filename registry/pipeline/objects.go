@@ -258,17 +258,6 @@ func (p *Pipeline) content(b registry.Bucket, declared, detected string, size in
 	return policy.Content{Declared: declared, Detected: detected, Size: size, Allowed: b.AllowedTypes, Lineage: p.cfg.Lineage}
 }
 
-// giveUp gives a key back that nothing was committed under. If that fails, the
-// next start finds the intent.
-func (p *Pipeline) giveUp(ctx context.Context, intent registry.Intent) {
-	ctx, cancel := fresh(ctx)
-	defer cancel()
-	if err := p.ledger.ReleaseBlob(ctx, intent); err != nil && !errors.Is(err, registry.ErrFenced) {
-		p.log.ErrorContext(ctx, "intent not given back", "err", err)
-	}
-	p.sweepSoon()
-}
-
 // Object returns an object's row, whatever its state.
 func (p *Pipeline) Object(ctx context.Context, actor registry.Actor, id registry.ObjectID) (registry.Object, error) {
 	return p.object(ctx, actor, policy.ReadObject, id)

@@ -86,6 +86,7 @@ type Pipeline struct {
 	transfers transfers
 	watches   watches
 	unsettled unsettled
+	owed      owed
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]
 	rescans   atomic.Bool // a run of them may be under way

@@ -18,6 +18,7 @@ import (
 // garbage, which is beyond doubt, still goes.
 func (p *Pipeline) Sweep(ctx context.Context) error {
 	return errors.Join(
+		p.giveUpOwed(ctx),
 		p.all(ctx, "expire", p.ledger.ExpireDue),
 		p.all(ctx, "condemn", p.ledger.CondemnDeadIntents),
 		p.all(ctx, "forget", p.ledger.Forget),
