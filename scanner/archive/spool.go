@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+
+	"sallyport/scanner"
 )
 
 // memorySize is how much of a member is kept in memory, in bytes. Larger ones, and
@@ -73,15 +76,33 @@ func (s *spool) keep(m *member) (*os.File, int64, error) {
 	return s.read, m.offset, nil
 }
 
-// create makes the file, if there is none. It has no name from here on: nothing is
-// left if we die.
+// create makes the file, if there is none, and its folder. It has no name from here on:
+// nothing is left if we die. No room for it is no fault of the object's, and where it is
+// belongs in no log.
 func (s *spool) create() error {
 	if s.write != nil {
 		return nil
 	}
+	err := s.open()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	if err != nil {
+		return fmt.Errorf("%w: spool: %w", scanner.ErrDown, err)
+	}
+	return nil
+}
+
+func (s *spool) open() error {
+	if s.dir != "" {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return err
+		}
+	}
 	f, err := os.CreateTemp(s.dir, "archive-*")
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return err
 	}
 	r, err := os.Open(f.Name())
 	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
@@ -89,7 +110,7 @@ func (s *spool) create() error {
 		if r != nil {
 			_ = r.Close()
 		}
-		return fmt.Errorf("spool: %w", err)
+		return err
 	}
 	s.write, s.read = f, r
 	return nil
