@@ -13,7 +13,7 @@ type Limits struct {
 	// heap in steps of 64 MiB; less than 128 MiB is of little use. Default 512 MiB.
 	Memory int64
 	// CPU is the processor time of one object; whole seconds, rounded up. Default
-	// one minute.
+	// Wall.
 	CPU time.Duration
 	// Wall is how long one object's child may be waited for. The time that the
 	// parent itself takes to use its output does not count. Default two minutes.
@@ -32,10 +32,11 @@ type Limits struct {
 }
 
 func (l Limits) filled() Limits {
+	const wall = 2 * time.Minute
 	return Limits{
 		Memory:    cmp.Or(l.Memory, 512<<20),
-		CPU:       cmp.Or(l.CPU, time.Minute),
-		Wall:      cmp.Or(l.Wall, 2*time.Minute),
+		CPU:       cmp.Or(l.CPU, l.Wall, wall),
+		Wall:      cmp.Or(l.Wall, wall),
 		Output:    cmp.Or(l.Output, 64<<30),
 		Files:     cmp.Or(l.Files, 32),
 		Processes: cmp.Or(l.Processes, 64),
