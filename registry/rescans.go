@@ -48,7 +48,8 @@ func (o *Object) rescanOf(c Claim) error {
 // RescanObject has an object of the actor's tenant inspected again: what is published
 // stays so, what is held goes back to the queue. What is in a queue already stays where
 // it is, or moves to the front. What was rejected is analysts' to release: ErrConflict,
-// as for whatever else has no bytes to inspect. ErrNotFound.
+// as for what is just about to be published and whatever has no bytes to inspect.
+// ErrNotFound.
 func (l *Ledger) RescanObject(ctx context.Context, by Actor, id ObjectID) (Object, error) {
 	var o Object
 	err := l.change(ctx, by, func(t *txn) (err error) {
@@ -58,6 +59,8 @@ func (l *Ledger) RescanObject(ctx context.Context, by Actor, id ObjectID) (Objec
 		switch {
 		case o.Marker:
 			return ErrNotFound
+		case o.State == ObjectScanning && o.Scan == nil:
+			return ErrConflict // judged: it will be published in a moment
 		case o.State == ObjectScanning, o.State == ObjectQuarantined && !o.Held:
 			return nil
 		case o.State == ObjectQuarantined:

@@ -21,6 +21,8 @@ func (w *world) rescanOne() {
 		if !o.rescan {
 			o.rescan, o.rescanClaim, o.rescanLapses = true, 0, 0
 		}
+	case o.state == registry.ObjectScanning && o.moving:
+		w.agree("rescan", err, registry.ErrConflict)
 	case o.state == registry.ObjectQuarantined || o.state == registry.ObjectScanning:
 		w.agree("rescan", err, nil)
 		if o.held {
