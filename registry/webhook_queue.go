@@ -34,8 +34,11 @@ const (
 
 // ID names the message: the same one for every try and replay, another one for every
 // webhook and for every other server.
-func (m Message) ID() string {
-	return "msg_" + strings.TrimPrefix(string(m.Webhook.ID), prefixWebhook) + "_" + strconv.FormatUint(m.Notice.Seq, 10)
+func (m Message) ID() string { return MessageID(m.Webhook.ID, m.Notice.Seq) }
+
+// MessageID is the ID of the message that tells a webhook of an event.
+func MessageID(id WebhookID, seq uint64) string {
+	return "msg_" + strings.TrimPrefix(string(id), prefixWebhook) + "_" + strconv.FormatUint(seq, 10)
 }
 
 // Looked is how far a webhook's leaves have been looked at. It saves work: the zero

@@ -2,6 +2,7 @@ package control
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -30,7 +31,10 @@ type Config struct {
 	// AllowPlain lets tokens, signed URLs and bodies that no signature covers
 	// travel over plain HTTP beyond loopback.
 	AllowPlain bool
-	Log        *slog.Logger
+	// EventBeat is how often a stream of events without any says that it is still
+	// there, and looks whether it may still be; 0 is 15 s.
+	EventBeat time.Duration
+	Log       *slog.Logger
 }
 
 // API answers the control port. Its methods are what a server.Config needs; they
@@ -40,7 +44,12 @@ type API struct {
 }
 
 // New returns an API.
-func New(cfg Config) *API { return &API{cfg: cfg} }
+func New(cfg Config) *API {
+	if cfg.EventBeat <= 0 {
+		cfg.EventBeat = eventBeat
+	}
+	return &API{cfg: cfg}
+}
 
 type callKey struct{}
 

@@ -85,6 +85,7 @@ func TestDocumentKnowsEveryCode(t *testing.T) {
 func TestEveryCallAnswersAsDocumented(t *testing.T) {
 	r := newRig(t)
 	boss := r.tenant("acme")
+	hook := r.do(boss, "POST", "/webhooks", `{"url":"https://hooks.example/in"}`).want(201, "").text("webhook_id")
 	done := r.published(boss, "hello")
 	shown := r.rendered(boss, "hello")
 	open := r.begin(boss, "hello")
@@ -134,6 +135,19 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "PUT", "/profiles/strict", everyScanRule, 200},
 		{boss, "GET", "/profiles/evidence", "", 200},
 		{boss, "GET", "/profiles", "", 200},
+		{boss, "GET", "/events?after=0&wait=0", "", 200},
+		{boss, "GET", "/events?after=x", "", 400},
+		{boss, "POST", "/webhooks", `{"url":"https://hooks.example/in","events":["object.published"]}`, 201},
+		{boss, "POST", "/webhooks", `{"url":"http://hooks.example/in"}`, 400},
+		{boss, "GET", "/webhooks?limit=1", "", 200},
+		{boss, "GET", "/webhooks/" + hook, "", 200},
+		{boss, "PUT", "/webhooks/" + hook, `{"url":"https://hooks.example/other","events":null,"disabled":true}`, 200},
+		{boss, "POST", "/webhooks/" + hook + "/secret", "", 200},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{"from":"2026-01-01T00:00:00Z"}`, 202},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{"from":"2026-01-01T00:00:00Z"}`, 409},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{}`, 400},
+		{boss, "GET", "/webhooks/" + hook + "/messages", "", 200},
+		{boss, "DELETE", "/webhooks/" + hook, "", 204},
 		{boss, "GET", "/audit?limit=5", "", 200},
 		{boss, "GET", "/audit/checkpoint", "", 200},
 		{boss, "GET", "/audit/key", "", 200},

@@ -117,6 +117,30 @@ var attempts = map[string]attempt{
 	"PutProfile": {action: policy.ManageProfiles, make: func(*rig, who, int) (string, string, string) {
 		return "PUT", "/profiles/evidence", `{}`
 	}},
+	"WatchEvents": {action: policy.ReadEvents, list: true, make: get("/events?after=0&wait=0")},
+	"CreateWebhook": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		r.unhook()
+		return "POST", "/webhooks", `{"url":"https://hooks.example/in"}`
+	}},
+	"ListWebhooks": {action: policy.ManageWebhooks, make: get("/webhooks")},
+	"GetWebhook": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "GET", "/webhooks/" + r.hook(), ""
+	}},
+	"PutWebhook": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "PUT", "/webhooks/" + r.hook(), `{"url":"https://hooks.example/other"}`
+	}},
+	"DeleteWebhook": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "DELETE", "/webhooks/" + r.hook(), ""
+	}},
+	"RotateWebhookSecret": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "POST", "/webhooks/" + r.hook() + "/secret", ""
+	}},
+	"ReplayWebhook": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "POST", "/webhooks/" + r.hook() + "/replay", `{"dead":true}`
+	}},
+	"ListWebhookMessages": {action: policy.ManageWebhooks, make: func(r *rig, _ who, _ int) (string, string, string) {
+		return "GET", "/webhooks/" + r.hook() + "/messages", ""
+	}},
 	"ReadAudit":        {action: policy.ReadAudit, make: get("/audit?limit=1")},
 	"AuditCheckpoint":  {action: policy.ReadAudit, make: get("/audit/checkpoint")},
 	"AuditKey":         {make: get("/audit/key")},

@@ -73,6 +73,16 @@ var routes = []route{
 	{method: "GET", pattern: "/profiles/{id}", op: "GetProfile", handle: getProfile},
 	{method: "PUT", pattern: "/profiles/{id}", op: "PutProfile", handle: putProfile, body: jsonBody},
 
+	{method: "GET", pattern: "/events", op: "WatchEvents", handle: watchEvents, query: []string{"after", "wait"}},
+	{method: "POST", pattern: "/webhooks", op: "CreateWebhook", handle: createWebhook, body: jsonBody, issues: true},
+	{method: "GET", pattern: "/webhooks", op: "ListWebhooks", handle: listWebhooks, query: pages},
+	{method: "GET", pattern: "/webhooks/{id}", op: "GetWebhook", handle: getWebhook},
+	{method: "PUT", pattern: "/webhooks/{id}", op: "PutWebhook", handle: putWebhook, body: jsonBody},
+	{method: "DELETE", pattern: "/webhooks/{id}", op: "DeleteWebhook", handle: deleteWebhook},
+	{method: "POST", pattern: "/webhooks/{id}/secret", op: "RotateWebhookSecret", handle: rotateWebhookSecret, body: optionalJSON, issues: true},
+	{method: "POST", pattern: "/webhooks/{id}/replay", op: "ReplayWebhook", handle: replayWebhook, body: jsonBody},
+	{method: "GET", pattern: "/webhooks/{id}/messages", op: "ListWebhookMessages", handle: listLetters, query: pages},
+
 	{method: "GET", pattern: "/audit", op: "ReadAudit", handle: readAudit, query: []string{"after", "limit"}},
 	{method: "GET", pattern: "/audit/checkpoint", op: "AuditCheckpoint", handle: auditCheckpoint},
 	{method: "GET", pattern: "/audit/key", op: "AuditKey", handle: auditKey},

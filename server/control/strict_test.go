@@ -108,7 +108,7 @@ func TestBodiesAreTakenToTheLetter(t *testing.T) {
 func TestQueriesAreTakenToTheLetter(t *testing.T) {
 	r := newRig(t)
 	for _, route := range control.Routes() {
-		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1").Replace(route.Pattern)
+		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 		r.exchange(r.root, request{method: route.Method, path: path + "?verbose=1"}).want(400, "INVALID_REQUEST")
 		for _, name := range route.Query {
 			r.exchange(r.root, request{method: route.Method, path: path + "?" + name + "=1&" + name + "=1"}).want(400, "INVALID_REQUEST")
@@ -123,7 +123,7 @@ func TestBodiesWhereNoneBelong(t *testing.T) {
 		if route.TakesJSON || route.Op == "PutUploadContent" {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1").Replace(route.Pattern)
+		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 		a := r.exchange(r.root, request{method: route.Method, path: path, body: []byte("{}")})
 		if a.status != 400 || a.text("code") != "INVALID_REQUEST" {
 			t.Errorf("%s with a body: %d %s", route.Op, a.status, a.body)
@@ -174,9 +174,12 @@ func TestHead(t *testing.T) {
 			continue
 		}
 		for _, id := range []string{done.object, "nothing"} {
-			path := strings.NewReplacer("{id}", id, "{n}", "1").Replace(route.Pattern)
+			path := strings.NewReplacer("{id}", id, "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 			if route.Op == "AuditProof" {
 				path += "?seq=0&size=1"
+			}
+			if route.Op == "WatchEvents" {
+				path += "?wait=0"
 			}
 			if route.Op == "AuditConsistency" {
 				path += "?old=1&size=1"
