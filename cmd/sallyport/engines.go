@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,8 @@ import (
 	"sallyport/scanner"
 	"sallyport/scanner/archive"
 	"sallyport/scanner/clamd"
+	"sallyport/scanner/exec"
+	"sallyport/scanner/filetype"
 	"sallyport/scanner/icap"
 	"sallyport/scanner/image"
 	"sallyport/scanner/inspect"
@@ -27,6 +30,9 @@ type engines struct {
 	pool  *sandbox.Pool
 	clamd *clamd.Engine // nil without one
 	icap  *icap.Engine  // nil without one
+	exec  *exec.Engine  // nil without one
+	// commands is where exec runs, nil without one.
+	commands *sandbox.Pool
 
 	panel  *scanner.Panel
 	inline *scanner.Inline
@@ -44,7 +50,7 @@ func newEngines(cfg config.Config, log *slog.Logger, now func() time.Time) (*eng
 	e := &engines{cfg: cfg, log: log, pool: newSandbox(cfg, log, now)}
 	malware, err := e.malware(now)
 	if err != nil {
-		return nil, errors.Join(err, e.pool.Close())
+		return nil, errors.Join(err, e.close())
 	}
 	spool := filepath.Join(cfg.DataDir, spoolDir)
 	var looking []scanner.Engine
@@ -55,6 +61,7 @@ func newEngines(cfg config.Config, log *slog.Logger, now func() time.Time) (*eng
 	e.panel = scanner.NewPanel(scanner.PanelConfig{
 		Inspect: []scanner.Engine{
 			&inspect.Engine{},
+			filetype.New(e.pool),
 			archive.New(archive.Config{Runner: e.pool, Malware: hearing, SpoolDir: spool, Now: now}),
 			image.New(image.Config{Runner: e.pool, SpoolDir: spool}),
 		},
@@ -64,11 +71,14 @@ func newEngines(cfg config.Config, log *slog.Logger, now func() time.Time) (*eng
 	return e, nil
 }
 
-// newSandbox returns the children that parse. They are this very program, even after the
-// file it was started from has been replaced.
+// sandboxed is the command that starts a child: this very program, even after the file it was
+// started from has been replaced.
+func sandboxed() []string { return []string{"/proc/self/exe", sandboxName} }
+
+// newSandbox returns the children that parse.
 func newSandbox(cfg config.Config, log *slog.Logger, now func() time.Time) *sandbox.Pool {
 	return sandbox.NewPool(sandbox.Config{
-		Command: []string{"/proc/self/exe", sandboxName}, Workers: cfg.ScannerSandboxWorkers,
+		Command: sandboxed(), Workers: cfg.ScannerSandboxWorkers,
 		Limits: sandbox.Limits{Memory: int64(cfg.ScannerSandboxMemory), Wall: cfg.ScannerSandboxTimeout},
 		Now:    now, Log: log,
 	})
@@ -101,7 +111,48 @@ func (e *engines) malware(now func() time.Time) (all []malwareEngine, err error)
 		}
 		all = append(all, e.icap)
 	}
+	if len(e.cfg.ScannerExecCommand) > 0 {
+		if err := e.newCommand(now); err != nil {
+			return nil, fmt.Errorf("scanner.exec_command: %w", err)
+		}
+		all = append(all, e.exec)
+	}
 	return all, nil
+}
+
+// newCommand makes the engine that is a command, with children of its own: its limits are
+// not those of parsers.
+func (e *engines) newCommand(now func() time.Time) (err error) {
+	c := exec.Config{
+		Command: e.cfg.ScannerExecCommand, Paths: e.cfg.ScannerExecPaths, Version: e.cfg.ScannerExecVersion,
+		MaxSize: int64(e.cfg.ScannerExecMaxSize), SpoolDir: filepath.Join(e.cfg.DataDir, spoolDir), Now: now,
+	}
+	for _, list := range []struct {
+		codes *[]int
+		text  []string
+	}{
+		{&c.Clean, e.cfg.ScannerExecClean}, {&c.Infected, e.cfg.ScannerExecInfected},
+		{&c.Incomplete, e.cfg.ScannerExecIncomplete}, {&c.Down, e.cfg.ScannerExecDown},
+	} {
+		if *list.codes, err = config.ExitCodes(list.text); err != nil {
+			return err
+		}
+	}
+	if e.cfg.ScannerExecSignature != "" {
+		if c.Signature, err = regexp.Compile(e.cfg.ScannerExecSignature); err != nil {
+			return err
+		}
+	}
+	e.commands = sandbox.NewPool(sandbox.Config{
+		Command: sandboxed(), Workers: e.cfg.ScannerSandboxWorkers, Unconfined: e.cfg.ScannerExecUnconfined,
+		Limits: sandbox.Limits{
+			Memory: int64(e.cfg.ScannerExecMemory), CPU: e.cfg.ScannerExecTimeout, Wall: e.cfg.ScannerExecTimeout,
+		},
+		Now: now, Log: e.log,
+	})
+	c.Runner = e.commands
+	e.exec, err = exec.New(c)
+	return err
 }
 
 // signatures returns the version of each malware engine and its signatures, by name.
@@ -120,6 +171,13 @@ func (e *engines) signatures(ctx context.Context) (map[string]string, error) {
 			return nil, err
 		}
 		versions[e.icap.Name()] = v
+	}
+	if e.exec != nil && len(e.cfg.ScannerExecVersion) > 0 {
+		v, err := e.exec.Probe(ctx)
+		if err != nil {
+			return nil, err
+		}
+		versions[e.exec.Name()] = v
 	}
 	return versions, nil
 }
@@ -185,6 +243,9 @@ func (e *engines) Metrics() []prometheus.Collector {
 // close ends the children and the connections.
 func (e *engines) close() error {
 	failures := []error{e.pool.Close()}
+	if e.commands != nil {
+		failures = append(failures, e.commands.Close())
+	}
 	if e.clamd != nil {
 		failures = append(failures, e.clamd.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/scanner/archive"
+	"sallyport/scanner/filetype"
 	"sallyport/scanner/image"
 	"sallyport/scanner/sandbox"
 )
@@ -17,8 +18,9 @@ const sandboxName = "sandbox"
 // jobs is what a sandboxed child can do.
 func jobs() map[string]sandbox.Job {
 	return map[string]sandbox.Job{
-		archive.JobName: archive.Job,
-		image.JobName:   image.Job,
+		archive.JobName:  archive.Job,
+		filetype.JobName: filetype.Job,
+		image.JobName:    image.Job,
 	}
 }
 

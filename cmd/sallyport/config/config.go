@@ -165,6 +165,38 @@ type Config struct {
 	// How long the ICAP service may take over one body once it has all of it.
 	ScannerICAPTimeout time.Duration `key:"scanner.icap_timeout"`
 
+	// Any other scanner as a command: an absolute path and its arguments. It reads
+	// the content from standard input, in a sandbox, and judges with its exit code.
+	// Empty means none.
+	ScannerExecCommand []string `key:"scanner.exec_command"`
+	// Files and directories that the command may read and execute: its libraries and
+	// signatures. All else is closed to it.
+	ScannerExecPaths []string `key:"scanner.exec_paths"`
+	// Exit codes that mean that nothing was found.
+	ScannerExecClean []string `key:"scanner.exec_clean"`
+	// Exit codes that mean that something was found. Any code that is in none of
+	// these lists is a failed try.
+	ScannerExecInfected []string `key:"scanner.exec_infected"`
+	// Exit codes that mean that not everything was looked at.
+	ScannerExecIncomplete []string `key:"scanner.exec_incomplete"`
+	// Exit codes that mean that the command does not work at present: uploads wait.
+	ScannerExecDown []string `key:"scanner.exec_down"`
+	// Regular expression whose first group, in what the command prints, is the name
+	// of what was found. Empty takes the first line.
+	ScannerExecSignature string `key:"scanner.exec_signature"`
+	// Command that prints the version of the scanner and its signatures, with exit
+	// code 0.
+	ScannerExecVersion []string `key:"scanner.exec_version"`
+	// Largest content that the command looks at; what is larger is held for review.
+	// 0 is any.
+	ScannerExecMaxSize Size `key:"scanner.exec_max_size"`
+	// Memory that the command may take.
+	ScannerExecMemory Size `key:"scanner.exec_memory"`
+	// How long the command may take over one object.
+	ScannerExecTimeout time.Duration `key:"scanner.exec_timeout"`
+	// Run the command even where the kernel cannot keep it from the file system.
+	ScannerExecUnconfined bool `key:"scanner.exec_unconfined"`
+
 	// Child processes that unpack archives, decode pictures and tell types, at
 	// most at a time.
 	ScannerSandboxWorkers int `key:"scanner.sandbox_workers"`
@@ -231,6 +263,10 @@ func Default() Config {
 		ScannerWarnDBAge:            7 * 24 * time.Hour,
 		ScannerICAPMaxSize:          100 << 20,
 		ScannerICAPTimeout:          5 * time.Minute,
+		ScannerExecClean:            []string{"0"},
+		ScannerExecInfected:         []string{"1"},
+		ScannerExecMemory:           2 << 30,
+		ScannerExecTimeout:          2 * time.Minute,
 		ScannerSandboxWorkers:       2,
 		ScannerSandboxMemory:        512 << 20,
 		ScannerSandboxTimeout:       2 * time.Minute,

@@ -125,6 +125,10 @@ func TestBadValues(t *testing.T) {
 		{"clamd beyond its own", "", []string{"SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE=2GiB"}, "SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE"},
 		{"ICAP without a service", "", []string{"SALLYPORT_SCANNER_ICAP_URL=icap://localhost:1344"}, "SALLYPORT_SCANNER_ICAP_URL"},
 		{"database age below zero", "", []string{"SALLYPORT_SCANNER_MAX_DB_AGE=-5m"}, "SALLYPORT_SCANNER_MAX_DB_AGE"},
+		{"command without a path", "", []string{"SALLYPORT_SCANNER_EXEC_COMMAND=scan,-"}, "SALLYPORT_SCANNER_EXEC_COMMAND"},
+		{"exit code", "", []string{"SALLYPORT_SCANNER_EXEC_DOWN=2,256"}, `"256"`},
+		{"two meanings", "", []string{"SALLYPORT_SCANNER_EXEC_DOWN=1"}, "1 is in scanner.exec_infected, too"},
+		{"expression", "", []string{"SALLYPORT_SCANNER_EXEC_SIGNATURE=("}, "SALLYPORT_SCANNER_EXEC_SIGNATURE"},
 		{"sandbox without memory", "", []string{"SALLYPORT_SCANNER_SANDBOX_MEMORY=1MiB"}, "SALLYPORT_SCANNER_SANDBOX_MEMORY"},
 	}
 	for _, test := range tests {

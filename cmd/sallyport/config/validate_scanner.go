@@ -1,8 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"math"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"sallyport/scanner/clamd"
@@ -53,6 +57,58 @@ func (c *Config) validateScanner(k *check) {
 		k.fail("scanner.sandbox_memory", "%s is not at least 128MiB", c.ScannerSandboxMemory)
 	}
 	c.validateScanTimes(k)
+	c.validateExec(k)
+}
+
+func (c *Config) validateExec(k *check) {
+	for key, argv := range map[string][]string{"scanner.exec_command": c.ScannerExecCommand, "scanner.exec_version": c.ScannerExecVersion} {
+		if len(argv) > 0 && !filepath.IsAbs(argv[0]) {
+			k.fail(key, "%q is not an absolute path", argv[0])
+		}
+	}
+	for _, path := range c.ScannerExecPaths {
+		if !filepath.IsAbs(path) {
+			k.fail("scanner.exec_paths", "%q is not an absolute path", path)
+		}
+	}
+	meaning := map[int]string{}
+	for _, list := range []struct {
+		key   string
+		codes []string
+	}{
+		{"scanner.exec_clean", c.ScannerExecClean}, {"scanner.exec_infected", c.ScannerExecInfected},
+		{"scanner.exec_incomplete", c.ScannerExecIncomplete}, {"scanner.exec_down", c.ScannerExecDown},
+	} {
+		codes, err := ExitCodes(list.codes)
+		if err != nil {
+			k.fail(list.key, "%w", err)
+		}
+		for _, code := range codes {
+			if meaning[code] != "" {
+				k.fail(list.key, "%d is in %s, too", code, meaning[code])
+			}
+			meaning[code] = list.key
+		}
+	}
+	if _, err := regexp.Compile(c.ScannerExecSignature); err != nil {
+		k.fail("scanner.exec_signature", "%w", err)
+	}
+	if c.ScannerExecMemory < 64<<20 {
+		k.fail("scanner.exec_memory", "%s is not at least 64MiB", c.ScannerExecMemory)
+	}
+}
+
+// ExitCodes reads a list of exit codes.
+func ExitCodes(list []string) ([]int, error) {
+	var codes []int
+	for _, text := range list {
+		code, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an exit code, 0 to 255", text)
+		}
+		codes = append(codes, int(code))
+	}
+	return codes, nil
 }
 
 func (c *Config) validateScanTimes(k *check) {
@@ -65,6 +121,7 @@ func (c *Config) validateScanTimes(k *check) {
 	}{
 		{"scanner.clamd_timeout", c.ScannerClamdTimeout, time.Second, day, nil},
 		{"scanner.icap_timeout", c.ScannerICAPTimeout, time.Second, day, nil},
+		{"scanner.exec_timeout", c.ScannerExecTimeout, time.Second, day, nil},
 		{"scanner.sandbox_timeout", c.ScannerSandboxTimeout, time.Second, day, nil},
 		{"scanner.warn_db_age", c.ScannerWarnDBAge, time.Second, year, []time.Duration{0}},
 		{"scanner.max_db_age", c.ScannerMaxDBAge, time.Second, year, []time.Duration{0}},
