@@ -188,8 +188,8 @@ func (p *Pipeline) inherits(ctx context.Context, b *registry.Bucket, o, src *reg
 	if err != nil {
 		return false, err
 	}
-	r := rules(b, o)
-	return p.cfg.Judge.Covers(*src.Verdict, r) && !narrower(r, rules(&from, src)), nil
+	r, had := rules(b, o), rules(&from, src)
+	return p.cfg.Judge.Covers(*src.Verdict, r) && !narrower(r, had) && !repaints(r, had, src), nil
 }
 
 // checksumOf returns a checksum of a run of an object, base64: the recorded one if

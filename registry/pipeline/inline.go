@@ -5,16 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"sallyport/registry"
 )
 
 // mode says when what is written to a bucket is inspected. ScanDefault is built-in
 // inspection alone, before the answer: nothing else is there to ask. A bucket that does
-// not publish at once is never inline, whatever its rules say.
+// not publish at once is never inline, whatever its rules say. One that has renditions
+// made always is, unless it is async: only engines make them.
 func (p *Pipeline) mode(b *registry.Bucket) registry.ScanMode {
 	m := b.Scan.Mode
 	switch {
+	case p.paints(b) && m != registry.ScanAsync:
+		return registry.ScanInline
 	case m == registry.ScanOff:
 		return m
 	case b.Intake != registry.IntakeDirect, m == registry.ScanAsync:
@@ -25,6 +30,21 @@ func (p *Pipeline) mode(b *registry.Bucket) registry.ScanMode {
 		return registry.ScanInline
 	}
 	return registry.ScanDefault
+}
+
+// paints tells whether renditions can be made before the answer. Where nothing is to be
+// published without malware engines, what has none waits as before.
+func (p *Pipeline) paints(b *registry.Bucket) bool {
+	return b.Scan.Image != nil && b.Intake == registry.IntakeDirect && p.cfg.Judge != nil && !p.cfg.ScannerRequired
+}
+
+// repaints tells whether renditions of a copy are to be made anew: its bucket asks for
+// some, and not for those that the source has.
+func repaints(r, others registry.ScanRules, src *registry.Object) bool {
+	if r.Image == nil || !strings.HasPrefix(src.DetectedType, "image/") {
+		return false
+	}
+	return src.Renditions == 0 || others.Image == nil || !slices.Equal(r.Image.Thumbnails, others.Image.Thumbnails)
 }
 
 // rules are those of a bucket, for one of its objects. What comes through the S3 port to

@@ -15,6 +15,7 @@ import (
 	"sallyport/registry/blob/blobtest"
 	"sallyport/registry/pipeline"
 	"sallyport/scanner"
+	"sallyport/scanner/inspect"
 )
 
 // painter is an engine that makes renditions: what it is told, of whatever it sees.
@@ -292,5 +293,35 @@ func TestRescansReplaceRenditions(t *testing.T) {
 	}
 	if b, err := readAll(old.Open(r.ctx(), 0, -1, nil)); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("replaced: %q (%v)", b, err)
+	}
+}
+
+// TestRenditionsBeforeTheAnswer: a bucket that publishes at once has its renditions with
+// the write, whether or not there is an engine that looks for malware.
+func TestRenditionsBeforeTheAnswer(t *testing.T) {
+	e := &painter{tb: t, made: []string{"one"}}
+	panel := scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}, e}, Now: time.Now, SpoolDir: t.TempDir()})
+	r := newRig(t, func(c *pipeline.Config) { c.Judge = scanner.NewInline(scanner.InlineConfig{Panel: panel}) })
+	for mode, want := range map[registry.ScanMode]int{registry.ScanDefault: 1, registry.ScanInline: 1, registry.ScanOff: 1, registry.ScanAsync: 0} {
+		r.profile(gallery, registry.ScanRules{Mode: mode, Image: &registry.ImageRules{}})
+		o, err := r.putKey(gallery, "picture-"+string(mode), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.state(o.ID).Renditions; got != want {
+			t.Errorf("mode %q: %d renditions, want %d", mode, got, want)
+		}
+	}
+	// What a write that comes to nothing made of its object goes with it.
+	r.profile(gallery, registry.ScanRules{Image: &registry.ImageRules{}})
+	tick, err := r.AdmitObject(r.ctx(), admin, pipeline.ObjectRequest{
+		Bucket: gallery, Key: "refused", Declared: pipeline.Declared{Length: int64(len(text)), ContentType: "text/plain"},
+		Conditions: registry.Conditions{IfMatch: "none"},
+	})
+	if err == nil {
+		_, err = r.PutObject(r.ctx(), tick, bodyOf(text))
+	}
+	if !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("put: %v", err)
 	}
 }
