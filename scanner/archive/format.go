@@ -84,7 +84,7 @@ const discAt = 0x8001
 // sniffer says what archive content is. It looks at a few bytes of the beginning and
 // the end, and never follows what they say. It is not safe for concurrent use.
 type sniffer struct {
-	buf [maxEnd]byte
+	buf []byte
 }
 
 func (s *sniffer) sniff(content *io.SectionReader) (Format, error) {
@@ -119,6 +119,12 @@ func (s *sniffer) sniff(content *io.SectionReader) (Format, error) {
 
 // read returns up to n bytes. They are good until the next call.
 func (s *sniffer) read(content *io.SectionReader, at, n int64) ([]byte, error) {
+	if n = min(n, content.Size()-at); n <= 0 {
+		return nil, nil
+	}
+	if int64(len(s.buf)) < n {
+		s.buf = make([]byte, n)
+	}
 	k, err := content.ReadAt(s.buf[:n], at)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

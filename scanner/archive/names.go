@@ -63,6 +63,27 @@ func (n *names) symlink(name, target string) bool {
 	return true
 }
 
+// target keeps what a link's content says, and that it says too much. The content is
+// looked at all the same: not every system knows links.
+type target struct {
+	start []byte
+}
+
+// maxTarget is how long a link's target may be, in bytes: what systems allow.
+const maxTarget = 4096
+
+func (t *target) Write(p []byte) (int, error) {
+	t.start = append(t.start, p[:min(len(p), maxTarget+1-len(t.start))]...)
+	return len(p), nil
+}
+
+// link notes a link by its name and its content.
+func (w *walker) link(name string, t *target) {
+	if len(t.start) > maxTarget || !w.names.symlink(name, string(t.start)) {
+		w.found(ReasonLink)
+	}
+}
+
 func (n *names) hash(path string) uint64 { return maphash.String(n.seed, path) }
 
 // split cuts a name into its parts, without empty ones and dots. It is not ok if the

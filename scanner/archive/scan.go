@@ -16,6 +16,9 @@ import (
 // errSettled ends a scan whose verdict nothing can change any more.
 var errSettled = errors.New("archive: settled")
 
+// errCut is a member whose child went away.
+var errCut = errors.New("archive: member was cut off")
+
 // container is an archive to open: the object itself or a member in the spool.
 type container struct {
 	file   *os.File
@@ -209,6 +212,8 @@ func (m *metered) Read(p []byte) (int, error) {
 		return n, s.limit(ReasonRatio)
 	case m.took() > s.cfg.MaxTime:
 		return n, s.limit(ReasonTime)
+	case err == io.ErrUnexpectedEOF:
+		return n, errCut // which io.ReadFull says of whole members, too
 	}
 	return n, err
 }

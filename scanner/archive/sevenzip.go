@@ -53,19 +53,16 @@ func (w *walker) sevenZipFile(f *sevenzip.File) error {
 		return nil
 	}
 	defer r.Close()
-	if mode := f.Mode(); mode&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+	if f.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
 		w.found(ReasonSpecial)
-	} else if mode&fs.ModeSymlink != 0 {
-		target, err := io.ReadAll(io.LimitReader(r, maxTarget+1))
-		if err != nil || len(target) > maxTarget || !w.names.symlink(name, string(target)) {
-			w.found(ReasonLink)
-		}
-		return nil
 	}
-	sum := crc32.NewIEEE()
-	n, err := w.copy(io.TeeReader(r, sum))
+	sum, start := crc32.NewIEEE(), &target{}
+	n, err := w.copy(io.TeeReader(r, io.MultiWriter(sum, start)))
 	if err = w.damaged(err); err != nil {
 		return err
+	}
+	if f.Mode()&fs.ModeSymlink != 0 {
+		w.link(name, start)
 	}
 	if n != int64(f.UncompressedSize) || f.CRC32 != 0 && sum.Sum32() != f.CRC32 {
 		w.found(ReasonDamaged)

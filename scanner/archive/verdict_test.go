@@ -179,7 +179,11 @@ func TestLinks(t *testing.T) {
 	for target, want := range map[string]string{"b": "clean", "../b": "refused member_link", "/b": "refused member_link", strings.Repeat("x", 5000): "refused member_link"} {
 		for kind, content := range map[string][]byte{
 			"zip": linked(t, "a", target), "7z": seven{files: []file{{"a", target}}, attributes: []uint32{unixLink}}.bytes()} {
-			r := judge(t, archive.New(config(t, &finder{})), input(t, content))
+			f := &finder{}
+			r := judge(t, archive.New(config(t, f)), input(t, content))
+			if !f.saw(target) {
+				t.Errorf("%s: what it links to was not looked at", kind)
+			}
 			if got := verdict(r); got != want {
 				t.Errorf("%s, link to %.10q: %q, want %q", kind, target, got, want)
 			}

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"cmp"
-	"io"
 	"slices"
 )
 
@@ -95,13 +94,13 @@ func (w *walker) zipMember(f zipFile, next int64) (end int64, err error) {
 	if !w.names.entry(name) || !w.unicodeNames(f, local) {
 		w.found(ReasonPath)
 	}
-	switch {
-	case f.flags&(flagEncrypted|flagMasked) != 0 || f.method == methodAES:
+	if f.flags&(flagEncrypted|flagMasked) != 0 || f.method == methodAES {
 		w.found(ReasonEncrypted)
-	case f.isLink():
-		w.zipLink(f, name, local.data)
-	default:
-		err = w.zipContent(f, local.data)
+		return end, nil
+	}
+	target, err := w.zipContent(f, local.data)
+	if err == nil && f.isLink() {
+		w.link(name, target)
 	}
 	return end, err
 }
@@ -116,20 +115,4 @@ func (w *walker) unicodeNames(f zipFile, local zipLocal) bool {
 		}
 	}
 	return true
-}
-
-// maxTarget is how long a link's target may be, in bytes: what systems allow.
-const maxTarget = 4096
-
-func (w *walker) zipLink(f zipFile, name string, data int64) {
-	r, err := w.unpack(f, data)
-	if err != nil {
-		w.found(reasonOf(err))
-		return
-	}
-	defer r.Close()
-	target, err := io.ReadAll(io.LimitReader(r, maxTarget+1))
-	if err != nil || len(target) > maxTarget || !w.names.symlink(name, string(target)) {
-		w.found(ReasonLink)
-	}
 }

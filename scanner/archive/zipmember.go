@@ -82,18 +82,20 @@ func (w *walker) zipDescriptor(f zipFile, at, next int64) (int64, bool) {
 	return 0, false
 }
 
-// zipContent writes a member's content and compares it with what the headers say.
-func (w *walker) zipContent(f zipFile, data int64) error {
+// zipContent writes a member's content and compares it with what the headers say. It
+// returns how it begins.
+func (w *walker) zipContent(f zipFile, data int64) (*target, error) {
+	start := &target{}
 	r, err := w.unpack(f, data)
 	if err != nil {
 		w.found(reasonOf(err))
-		return nil
+		return start, nil
 	}
 	defer r.Close()
 	sum := crc32.NewIEEE()
-	n, err := w.copy(io.TeeReader(io.LimitReader(r, f.size+1), sum))
+	n, err := w.copy(io.TeeReader(io.LimitReader(r, f.size+1), io.MultiWriter(sum, start)))
 	if err = w.damaged(err); err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case n > f.size, !r.used():
@@ -101,7 +103,7 @@ func (w *walker) zipContent(f zipFile, data int64) error {
 	case n < f.size, sum.Sum32() != f.crc:
 		w.found(ReasonDamaged)
 	}
-	return nil
+	return start, nil
 }
 
 // unpacked reads a member's content.
