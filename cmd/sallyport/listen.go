@@ -61,7 +61,7 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 	if s.control, err = f.newControl(); err != nil {
 		return err
 	}
-	parts := []collector{s.node.ledger, moves, worker, s.engines, commits}
+	parts := []collector{s.node.ledger, moves, worker, s.engines, s.hooks, commits}
 	for _, l := range s.listeners() {
 		parts = append(parts, l)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"sallyport/cmd/sallyport/config"
 	"sallyport/server"
+	"sallyport/server/hooks"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -66,6 +67,7 @@ type service struct {
 	credentials *rootCredentials // to show; nil when there are none
 	reachable   endpoints
 
+	hooks            *hooks.Dispatcher
 	s3, control, ops *server.Listener
 	failed           chan error // of listeners that stopped by themselves
 

@@ -14,6 +14,7 @@ import (
 	"sallyport/scanner"
 	"sallyport/scanner/inspect"
 	"sallyport/server"
+	"sallyport/server/hooks"
 )
 
 // startService opens everything, serves, and begins what goes on in the
@@ -43,6 +44,7 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 		Queue: moves, Panel: s.engines.panel, Workers: s.cfg.ScannerWorkers, Now: now, Log: s.log,
 	})
 	moves.OnQueued(worker.Wake)
+	s.hooks = hooks.New(hooks.Config{Ledger: s.node.ledger, Targets: webhookTargets(s.cfg), Now: now, Log: s.log})
 	if err := s.listen(moves, worker, commits, now); err != nil {
 		return err
 	}
@@ -58,6 +60,7 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 		moves.Run(background)
 	})
 	s.background.Go(func() { worker.Run(background) })
+	s.background.Go(func() { s.hooks.Run(background) })
 	s.background.Go(func() { s.engines.watchAge(background, now) })
 	s.warn()
 	return nil
@@ -119,7 +122,12 @@ func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {
 		SpoolDir:        filepath.Join(s.cfg.DataDir, spoolDir),
 		SpoolFree:       func() (uint64, error) { return freeSpace(s.cfg.DataDir) },
 		LifecycleEvery:  s.cfg.LifecycleEvery,
+		Targets:         webhookTargets(s.cfg),
 	})
+}
+
+func webhookTargets(cfg config.Config) policy.Targets {
+	return policy.Targets{Hosts: cfg.WebhooksAllowHosts, Networks: cfg.WebhookNetworks()}
 }
 
 // checks is what readiness depends on: ledger and backend. Without the rest the

@@ -214,6 +214,15 @@ type Config struct {
 	// profile says otherwise. 0 keeps them for ever.
 	ScannerKeepRejected time.Duration `key:"scanner.keep_rejected"`
 
+	// Hosts that webhooks may be sent to whatever address they have, and by plain
+	// HTTP: names, addresses, or *.example.org for all names below. Every other
+	// host must be reached by HTTPS and at an address of the public Internet.
+	WebhooksAllowHosts []string `key:"webhooks.allow_hosts"`
+	// Networks that webhooks may be sent to besides the public Internet, e.g.
+	// 10.1.0.0/16. Private, loopback and link-local addresses are refused
+	// otherwise, by the address that is dialled.
+	WebhooksAllowNetworks []string `key:"webhooks.allow_networks"`
+
 	// How often the lifecycle rules of buckets are carried out.
 	LifecycleEvery time.Duration `key:"lifecycle.every"`
 

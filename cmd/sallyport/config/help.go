@@ -70,6 +70,8 @@ var help = map[string]string{
 	"scanner.rescan_on_update":        "Inspect everything published again, newest first, when an engine has new signatures.",
 	"scanner.rescan_every":            "How often everything published is inspected again in any case. 0 is never.",
 	"scanner.keep_rejected":           "How long the bytes of rejected objects are kept for review, unless their profile says otherwise. 0 keeps them for ever.",
+	"webhooks.allow_hosts":            "Hosts that webhooks may be sent to whatever address they have, and by plain HTTP: names, addresses, or *.example.org for all names below. Every other host must be reached by HTTPS and at an address of the public Internet.",
+	"webhooks.allow_networks":         "Networks that webhooks may be sent to besides the public Internet, e.g. 10.1.0.0/16. Private, loopback and link-local addresses are refused otherwise, by the address that is dialled.",
 	"lifecycle.every":                 "How often the lifecycle rules of buckets are carried out.",
 	"server.shutdown_grace":           "How long running transfers may go on after SIGTERM before they are cut.",
 	"server.max_connections":          "Connections that one port serves at the same time; more are answered with 503 and closed.",

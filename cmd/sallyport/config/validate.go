@@ -39,6 +39,7 @@ func (c *Config) validate(name func(key string) string) []error {
 	c.validateBackend(k)
 	c.validateLimits(k)
 	c.validateScanner(k)
+	c.validateWebhooks(k)
 	return k.problems
 }
 
