@@ -26,7 +26,8 @@ import (
 
 // Reasons of this engine's verdicts.
 const (
-	// ReasonExecutable: a program, an installer or a script, by content or by name.
+	// ReasonExecutable: a program, an installer, a script or a document with macros, by
+	// content or by name.
 	ReasonExecutable = "executable"
 	// ReasonActive: a document that runs: HTML, SVG, XML that becomes either, a PDF
 	// with JavaScript or one that starts programs.
@@ -133,7 +134,7 @@ func hold(findings []Finding, in scanner.Input) scanner.Result {
 // judge says what a finding means under a bucket's rules.
 func judge(f Finding, rules registry.ScanRules) (reason string, allowed bool) {
 	switch f {
-	case FoundProgram, FoundScript:
+	case FoundProgram, FoundScript, FoundMacro:
 		return ReasonExecutable, rules.Executables
 	case FoundMarkup, FoundAction:
 		return ReasonActive, rules.Active

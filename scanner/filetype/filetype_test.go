@@ -94,15 +94,26 @@ func gifBytes(t testing.TB) []byte {
 	return encoded(t, func(w io.Writer) error { return gif.Encode(w, picture(), nil) })
 }
 
-func zipBytes(t testing.TB) []byte {
+func zipBytes(t testing.TB, names ...string) []byte {
 	return encoded(t, func(w io.Writer) error {
 		z := zip.NewWriter(w)
-		f, err := z.Create("evil.class")
-		if err != nil {
-			return err
+		for _, name := range append(names, "evil.class") {
+			f, err := z.Create(name)
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(f, "content"); err != nil {
+				return err
+			}
 		}
-		return errors.Join(func() error { _, err := io.WriteString(f, "content"); return err }(), z.Close())
+		return z.Close()
 	})
+}
+
+// oleBytes is no document, but has one's beginning and a name in it.
+func oleBytes(name string) []byte {
+	b := append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), make([]byte, 504)...)
+	return append(b, wide(name, "", 0)...)
 }
 
 // windowsProgram is the least that has a header and a new header.
@@ -186,6 +197,13 @@ func TestContent(t *testing.T) {
 		{"shell script behind a mark", []byte("\xef\xbb\xbf#! /usr/bin/env python\n"), "refused executable", executables},
 		{"php", []byte("\n<?php system($_GET[0]);"), "refused executable", executables},
 		{"batch", []byte("@ECHO OFF\r\ndel *"), "refused executable", executables},
+
+		{"office document", zipBytes(t, "[Content_Types].xml", "word/document.xml"), "clean", registry.ScanRules{}},
+		{"zip with a program for documents", zipBytes(t, "vbaProject.bin"), "clean", registry.ScanRules{}},
+		{"old document", oleBytes("WordDocument"), "clean", registry.ScanRules{}},
+		{"office document with macros", zipBytes(t, "[Content_Types].xml", "word/vbaProject.bin"), "refused executable", executables},
+		{"open document with macros", zipBytes(t, "content.xml", "Basic/script-lc.xml"), "refused executable", executables},
+		{"old document with macros", oleBytes("_VBA_PROJECT_CUR"), "refused executable", executables},
 
 		{"html", []byte("<!DOCTYPE html><title>x</title>"), "refused active_content", active},
 		{"html behind comments", []byte(" \n<!-- a --> <!-- b --><HTML >"), "refused active_content", active},

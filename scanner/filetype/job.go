@@ -26,6 +26,7 @@ const (
 	FoundScript  Finding = "script"
 	FoundMarkup  Finding = "markup"
 	FoundAction  Finding = "action" // of a PDF: JavaScript, starting programs
+	FoundMacro   Finding = "macro"  // of an office document
 
 	HiddenMarkup   Finding = "hidden_markup"
 	HiddenScript   Finding = "hidden_script"
@@ -95,6 +96,8 @@ func (l *look) all() error {
 		}
 	case strings.HasPrefix(l.detected, "image/") && l.detected != "image/svg+xml":
 		err = l.image()
+	case holdsMacros(head):
+		err = l.macros()
 	case text && beginsXML(head), strings.HasSuffix(l.detected, "xml"):
 		err = l.xml()
 	}

@@ -66,10 +66,7 @@ func narrow(b []byte) []byte {
 	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
 		b = bytes.TrimPrefix(b, []byte(mark))
 	}
-	if bytes.IndexByte(b, 0) < 0 {
-		return b
-	}
-	return bytes.ReplaceAll(b, []byte{0}, nil)
+	return appendNarrow(nil, b)
 }
 
 // xml looks for what turns XML into a document that runs: the names of HTML and SVG,

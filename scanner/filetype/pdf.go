@@ -59,7 +59,8 @@ func (l *look) pdf() error {
 // streams.
 func (l *look) pdfNames(w []byte, object func(i int)) {
 	for i := bytes.IndexByte(w, '/'); i >= 0; {
-		switch pdfName(w[i+1 : min(len(w), i+64)]) {
+		name, n := pdfName(w[i+1 : min(len(w), i+64)])
+		switch string(name[:n]) {
 		case "JavaScript", "Launch":
 			l.note(FoundAction)
 		case "ObjStm":
@@ -73,10 +74,8 @@ func (l *look) pdfNames(w []byte, object func(i int)) {
 	}
 }
 
-// pdfName reads one name. Any letter of it may be written as its number: /J#61vaScript.
-func pdfName(b []byte) string {
-	var name [16]byte
-	n := 0
+// pdfName reads one name, or what is compared of it. Any letter of it may be written as its number: /J#61vaScript.
+func pdfName(b []byte) (name [16]byte, n int) {
 	for i := 0; i < len(b) && n < len(name); i++ {
 		c := b[i]
 		if bytes.IndexByte([]byte("\x00\t\n\f\r ()<>[]{}/%"), c) >= 0 {
@@ -92,7 +91,7 @@ func pdfName(b []byte) string {
 		name[n] = c
 		n++
 	}
-	return string(name[:n])
+	return name, n
 }
 
 func nibble(c byte) int {
@@ -142,7 +141,8 @@ func (l *look) pdfStream(at, most int64) (int64, error) {
 func pdfPacked(dictionary []byte) bool {
 	filters := 0
 	for i := bytes.IndexByte(dictionary, '/'); i >= 0; {
-		switch pdfName(dictionary[i+1:]) {
+		name, n := pdfName(dictionary[i+1:])
+		switch string(name[:n]) {
 		case "ASCIIHexDecode", "ASCII85Decode", "LZWDecode", "RunLengthDecode", "Predictor":
 			return true
 		case "FlateDecode":

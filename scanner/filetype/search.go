@@ -16,7 +16,22 @@ const (
 
 // search goes through the whole content, without the zeros of wide encodings.
 func (l *look) search(see func(window []byte)) error {
-	return windows(l.ctx.Err, io.NewSectionReader(l.content, 0, l.content.Size()), func(w []byte, _ int64) { see(narrow(w)) })
+	var narrowed []byte
+	return windows(l.ctx.Err, io.NewSectionReader(l.content, 0, l.content.Size()), func(w []byte, _ int64) {
+		narrowed = appendNarrow(narrowed[:0], w)
+		see(narrowed)
+	})
+}
+
+// appendNarrow appends all but zeros.
+func appendNarrow(to, b []byte) []byte {
+	for {
+		i := bytes.IndexByte(b, 0)
+		if i < 0 {
+			return append(to, b...)
+		}
+		to, b = append(to, b[:i]...), b[i+1:]
+	}
 }
 
 // windows reads r to its end and shows it piece by piece, with the place in r that
