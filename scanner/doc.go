@@ -3,6 +3,10 @@
 // quarantine only by a verdict that every engine had a part in; an engine that
 // cannot say gives a held object or another try, never a published one.
 //
+// The engines stand in a Panel, which asks them in order. A Worker has it judge what
+// waits in the queue; Inline, what is written to buckets that publish at once, while it
+// is on its way.
+//
 // The queue belongs to somebody else (the pipeline); engines stand in folders of
 // their own, inspect being the one that is always on.
 package scanner

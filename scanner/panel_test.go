@@ -246,6 +246,24 @@ func TestABodyDoesNotWaitForAnEngineThatIsDone(t *testing.T) {
 	}
 }
 
+// Engines begin to judge with the last byte, not when the store is done with it.
+func TestTheEndIsHeardWithTheLastByte(t *testing.T) {
+	done := make(chan struct{})
+	i := inline(0, slowly{named{"all", nil}, func(_ context.Context, r io.Reader, _ int64) (scanner.Result, error) {
+		defer close(done)
+		_, err := io.Copy(io.Discard, r)
+		return clean, err
+	}})
+	body := i.Tee(t.Context(), registry.ScanRules{}, 10)
+	if _, err := body.Write(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, done)
+	if v, _, err := i.Judge(t.Context(), &registry.Claim{}, nil, nil, body); err != nil || v.Result != registry.VerdictClean {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // What was not heard whole is no verdict.
 func TestJudgeOfHalfABody(t *testing.T) {
 	done := make(chan struct{})

@@ -62,7 +62,19 @@ func (t *tee) Write(p []byte) (int, error) {
 			return 0, errDecided
 		}
 	}
+	if t.n == t.size {
+		// Engines judge while the store makes sure of the bytes. Should these turn out to be
+		// others than were declared, nobody asks what engines said.
+		t.finish()
+	}
 	return len(p), nil
+}
+
+// finish tells engines that they have heard all.
+func (t *tee) finish() {
+	for _, s := range t.streams {
+		s.w.Close()
+	}
 }
 
 // decided tells whether the engine needs no more to be against it: it is down, or what
@@ -99,9 +111,7 @@ func (t *tee) hear(ctx context.Context) (map[string]Result, error) {
 		t.Close()
 		return nil, fmt.Errorf("%w: %d bytes of %d were heard", errSize, t.n, t.size)
 	}
-	for _, s := range t.streams {
-		s.w.Close()
-	}
+	t.finish()
 	for _, s := range t.streams {
 		select {
 		case <-s.done:
