@@ -96,10 +96,9 @@ func (i *Inline) Tee(ctx context.Context, rules registry.ScanRules, size int64) 
 
 // Judge ends the inspection of an object whose bytes are durable, or whose body was cut
 // short by Tee's Write: it asks the engines that have not heard them from what Tee
-// returned, which may be nil. An object with a
-// digest and a detected type was counted and hashed as it came. What was made of
-// it goes through keep into the claim. An error that wraps ErrDown says nothing of
-// the object, and neither does any other.
+// returned, which may be nil. An object with a digest and a detected type was counted and
+// hashed as it came. What engines made of it goes through keep into the claim. An error
+// that wraps ErrDown says nothing of the object, and neither does any other.
 func (i *Inline) Judge(ctx context.Context, c *registry.Claim,
 	open func(context.Context) (io.ReadCloser, error),
 	keep func(context.Context, registry.Rendition, io.Reader) (registry.Rendition, error),

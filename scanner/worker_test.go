@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -225,5 +226,30 @@ func wait(t *testing.T, c <-chan struct{}) {
 	case <-c:
 	case <-time.After(20 * time.Second):
 		t.Fatal("waited too long")
+	}
+}
+
+// What was made of an object whose claim was lost is given back to the queue, which
+// alone knows where it is.
+func TestALostClaimGivesUpWhatWasMade(t *testing.T) {
+	q := newQueue(1)
+	q.lost = true
+	w := worker(q, func(ctx context.Context, _ scanner.Input) (scanner.Result, error) {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			return scanner.Result{}, err
+		}
+		select {
+		case <-ctx.Done(): // it finished all the same
+		case <-time.After(20 * time.Second):
+			return scanner.Result{}, errors.New("the scan was not ended")
+		}
+		return scanner.Result{Result: registry.VerdictClean, Renditions: []scanner.Rendition{{File: f}}}, nil
+	}, func(c *scanner.Config) { c.Lease = 30 * time.Millisecond })
+	if did, err := w.Once(t.Context()); !did || err != nil {
+		t.Fatal(did, err)
+	}
+	if got := q.endings(); len(got) != 1 || got[0] != "pause" {
+		t.Errorf("ended with %q, want a pause", got)
 	}
 }
