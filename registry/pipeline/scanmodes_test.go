@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -300,6 +301,17 @@ func TestInlineWithClamd(t *testing.T) {
 			t.Errorf("%s: %v", way, err)
 		}
 	}
+	frozen := bytes.Repeat(text, 1_000_000)
+	ticket, err := r.AdmitObject(t.Context(), admin, pipeline.ObjectRequest{
+		Bucket: "photos", Key: "frozen", Declared: pipeline.Declared{Length: int64(len(frozen)), ContentType: "text/plain"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := io.MultiReader(bytes.NewReader(frozen[:1<<20]), &once{do: daemon.Freeze}, bytes.NewReader(frozen[1<<20:]))
+	if _, err := r.PutObject(t.Context(), ticket, bodyFrom(body)); !errors.Is(err, pipeline.ErrScanDown) {
+		t.Errorf("clamd freezes: %v, want ErrScanDown", err)
+	}
+	daemon.Thaw()
 	daemon.Kill()
 	if _, err := r.putKey("photos", "k", text); !errors.Is(err, pipeline.ErrScanDown) {
 		t.Errorf("without clamd: %v, want ErrScanDown", err)
@@ -308,6 +320,14 @@ func TestInlineWithClamd(t *testing.T) {
 	if _, err := r.putKey("photos", "k", text); err != nil {
 		t.Errorf("with clamd again: %v", err)
 	}
+}
+
+// once does something when it is read, and is at its end.
+type once struct{ do func() }
+
+func (o *once) Read([]byte) (int, error) {
+	o.do()
+	return 0, io.EOF
 }
 
 // Many small objects drain without all being in memory.
