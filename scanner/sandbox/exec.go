@@ -44,7 +44,9 @@ func (p *Pool) Exec(ctx context.Context, in *os.File, argv, paths []string, stdo
 		return 0, err
 	}
 	defer w.kill()
-	return w.wait(ctx, out)
+	exit, err = w.wait(ctx, out)
+	p.metrics.ended(err)
+	return exit, err
 }
 
 var errWall = errors.New("sandbox: out of time")

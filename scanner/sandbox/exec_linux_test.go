@@ -99,6 +99,8 @@ func TestExecLocked(t *testing.T) {
 		"write input":    "echo x > /proc/self/fd/0",
 		"touch input":    "touch /proc/self/fd/0",
 		"leave group":    "setsid --wait true",
+		"parent's limit": fmt.Sprintf("prlimit --pid %d --nofile=1:1", to.PID),
+		"parent's nice":  fmt.Sprintf("renice -n 5 -p %d", to.PID),
 		"user namespace": "unshare -U true",
 	}
 	p := newPool(t, sandbox.Limits{})
@@ -117,6 +119,21 @@ func TestExecLocked(t *testing.T) {
 	}
 	if got, err := os.ReadFile(to.File); err != nil || string(got) != "secret" {
 		t.Errorf("the data folder's file is %q, %v", got, err)
+	}
+}
+
+// TestExecSignals: where Landlock does not keep signals in, the filter does, also
+// those to the command itself.
+func TestExecSignals(t *testing.T) {
+	const script = "kill -0 $$"
+	if _, exit, err := shell(t, newUnconfined(t, sandbox.LayerLandlock), script); err != nil || exit == 0 {
+		t.Errorf("without Landlock: exit %d, %v", exit, err)
+	}
+	if r := report(t); r.Landlock < 6 {
+		t.Skipf("Landlock %d does not keep signals in", r.Landlock)
+	}
+	if _, exit, err := shell(t, newPool(t, sandbox.Limits{}), script); err != nil || exit != 0 {
+		t.Errorf("exit %d, %v", exit, err)
 	}
 }
 

@@ -61,7 +61,7 @@ func (c *child) lockAll(s setup, h *hello) error {
 	if has(layerSeccomp) && filters() {
 		filter := workerFilter(os.Getpid())
 		if s.Exec != nil {
-			filter = commandFilter()
+			filter = commandFilter(os.Getpid(), h.Landlock)
 		}
 		if err := install(filter); err != nil {
 			return fmt.Errorf("seccomp: %w", err)

@@ -41,6 +41,7 @@ type Pool struct {
 	// may be what a command has to look at.
 	commands chan struct{}
 	starter  *starter
+	metrics  metrics
 	life     context.Context // ends with Close
 	end      context.CancelFunc
 	closing  sync.Once
@@ -57,7 +58,7 @@ func NewPool(cfg Config) *Pool {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, slots: make(chan *worker, cfg.Workers), commands: make(chan struct{}, cfg.Workers), starter: newStarter()}
+	p := &Pool{cfg: cfg, slots: make(chan *worker, cfg.Workers), commands: make(chan struct{}, cfg.Workers), starter: newStarter(), metrics: newMetrics()}
 	p.life, p.end = context.WithCancel(context.Background())
 	for range cfg.Workers {
 		p.slots <- nil
@@ -99,6 +100,7 @@ func (p *Pool) Run(ctx context.Context, job string, in *os.File, params any, fra
 		used := w.objects > 0
 		reply, err := w.run(ctx, message, in, frame)
 		p.give(ctx, w, err)
+		p.metrics.ended(err)
 		if used && !w.begun && maybeWorn(err) {
 			continue
 		}
@@ -155,7 +157,7 @@ func turn[T any](ctx context.Context, c <-chan T) (v T, err error) {
 
 // give puts a worker back, if it may go on.
 func (p *Pool) give(ctx context.Context, w *worker, err error) {
-	if err == nil && !w.retired && w.objects < p.cfg.Limits.Objects {
+	if err == nil && ctx.Err() == nil && !w.retired && w.objects < p.cfg.Limits.Objects {
 		p.slots <- w
 		return
 	}

@@ -24,7 +24,8 @@ const (
 	kill  = unix.SECCOMP_RET_KILL_PROCESS
 	deny  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	// absent makes C libraries take an older call, whose flags can be judged.
-	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	absent     = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	noTerminal = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOTTY)
 )
 
 // filter is a program of classic BPF in the making. Each step looks at one system
@@ -123,13 +124,37 @@ var workerCalls = []uint32{
 const newSpaces = unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS
 
+// What <asm-generic/ioctls.h> has beside them.
+const (
+	fioNBIO  = 0x5421
+	fioNCLEX = 0x5450
+	fioCLEX  = 0x5451
+)
+
+// scopedSignals is the version of Landlock that keeps signals in.
+const scopedSignals = 6
+
 // commandFilter denies a command, of which nothing is known, the network, the
-// attributes of its input, other processes, and what is for administrators only.
-func commandFilter() filter {
+// attributes of its input, other processes of the user, and what is for
+// administrators only. Landlock's version says what that does already.
+func commandFilter(pid, abi int) filter {
 	var f filter
 	f.begin()
 	f.each(deny, commandDenied...)
 	f.each(deny, commandDeniedHere...)
+	if abi < scopedSignals {
+		f.each(deny, unix.SYS_KILL, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL)
+		f.oneOf(unix.SYS_TGKILL, 0, allow, deny, uint32(pid)) // to end itself
+	}
+	// Of processes, its own only: the argument is 0 for that.
+	for _, c := range []struct{ number, who uint32 }{
+		{unix.SYS_PRLIMIT64, 0}, {unix.SYS_SETPRIORITY, 1}, {unix.SYS_IOPRIO_SET, 1},
+		{unix.SYS_SCHED_SETAFFINITY, 0}, {unix.SYS_SCHED_SETSCHEDULER, 0}, {unix.SYS_SCHED_SETPARAM, 0}, {unix.SYS_SCHED_SETATTR, 0},
+	} {
+		f.oneOf(c.number, c.who, allow, deny, 0)
+	}
+	// Some change a file that is open for reading.
+	f.oneOf(unix.SYS_IOCTL, 1, allow, noTerminal, unix.TCGETS, unix.TIOCGWINSZ, unix.TIOCINQ, fioNBIO, fioCLEX, fioNCLEX)
 	f.bits(unix.SYS_CLONE, 0, newSpaces, deny, allow)
 	f.each(absent, unix.SYS_CLONE3)
 	f.oneOf(unix.SYS_FCNTL, 1, deny, allow, unix.F_SETLEASE, unix.F_NOTIFY, unix.F_SETOWN, unix.F_SETOWN_EX)

@@ -11,6 +11,6 @@ func filters() bool { return false }
 
 func workerFilter(int) filter { return filter{} }
 
-func commandFilter() filter { return filter{} }
+func commandFilter(int, int) filter { return filter{} }
 
 func install(filter) error { return errors.ErrUnsupported }

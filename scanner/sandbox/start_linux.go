@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,15 @@ func variants() []*syscall.SysProcAttr {
 	other.Credential.NoSetGroups = false // root's groups are left behind
 	drop.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	return []*syscall.SysProcAttr{other, within(0), drop, plain()}
+}
+
+// refused tells whether a start failed for what the kernel does not have or does not
+// let this user do, rather than for a want of the moment.
+func refused(err error) bool {
+	return slices.ContainsFunc([]syscall.Errno{
+		unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSYS,
+		unix.ENOSPC, unix.EUSERS, // as many namespaces as there may be, which may be none
+	}, func(n syscall.Errno) bool { return errors.Is(err, n) })
 }
 
 // spaces names the namespaces of a child that was started so, and tells whether

@@ -4,16 +4,16 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"sync/atomic"
+	"syscall"
 )
 
 // starter starts children from one thread that lives as long as they may. The
 // kernel sends the signal for a parent's death when the thread that started the
 // child ends, and Go's threads come and go.
 type starter struct {
-	work    chan func()
-	ended   chan struct{}
-	variant atomic.Int32 // the first one that has worked
+	work  chan func()
+	ended chan struct{}
+	way   *syscall.SysProcAttr // that has worked; used by the thread only
 }
 
 func newStarter() *starter {
@@ -34,21 +34,35 @@ func (s *starter) start(prepare func() *exec.Cmd, skip []string) (cmd *exec.Cmd,
 	done := make(chan struct{})
 	s.work <- func() {
 		defer close(done)
-		ways := variants()
-		for i := int(s.variant.Load()); i < len(ways); i++ {
-			cmd = prepare()
-			cmd.SysProcAttr = ways[i]
-			if names, _ := spaces(ways[i]); len(names) > 0 && slices.Contains(skip, layerSpaces) {
-				continue
-			}
-			if err = cmd.Start(); err == nil {
-				s.variant.Store(int32(i))
-				return
-			}
-		}
+		cmd, err = s.try(prepare, skip)
 	}
 	<-done
 	return cmd, err
+}
+
+// try goes through the ways to start a child. Once one has worked, there is no other:
+// what is in force does not become less while the server runs.
+func (s *starter) try(prepare func() *exec.Cmd, skip []string) (*exec.Cmd, error) {
+	ways := variants()
+	if s.way != nil {
+		ways = []*syscall.SysProcAttr{s.way}
+	}
+	var err error
+	for _, way := range ways {
+		if names, _ := spaces(way); len(names) > 0 && slices.Contains(skip, layerSpaces) {
+			continue
+		}
+		cmd := prepare()
+		cmd.SysProcAttr = way
+		if err = cmd.Start(); err == nil {
+			s.way = way
+			return cmd, nil
+		}
+		if !refused(err) {
+			break
+		}
+	}
+	return nil, err
 }
 
 // close ends the thread. No start may follow.

@@ -81,6 +81,7 @@ func (p *Pool) start(ctx context.Context, become *command, stdin *os.File, stdou
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err), conn.Close())
 	}
+	p.metrics.starts.Inc()
 	go w.reap()
 	_, apart := spaces(w.cmd.SysProcAttr)
 	if err := w.greet(ctx, setup{Limits: p.cfg.Limits, Apart: apart, Skip: p.skip, Exec: become}); err != nil {
