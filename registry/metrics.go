@@ -37,6 +37,8 @@ func (l *Ledger) Metrics() []prometheus.Collector {
 		l.metrics.steps,
 		gauge("ledger_scans_waiting", "Objects in the scan queue, due or not.", tScanDue),
 		gauge("ledger_scans_claimed", "Objects that a worker has claimed.", tScanClaims),
+		gauge("ledger_rescans", "Published objects that wait to be inspected again, or are.", tRescans),
+		gauge("ledger_rejected_kept", "Rejected objects whose bytes are kept for review.", tRejected),
 		gauge("ledger_promotions", "Objects whose blobs are on the move.", tPromoting),
 		gauge("ledger_uploads_open", "Sessions that are neither finalized nor over.", tUploadExpiry),
 		gauge("ledger_objects_unpublished", "Objects that are pending, quarantined, scanning or rejected.", tObjectStates),

@@ -154,21 +154,39 @@ func (l *Ledger) NoteSignatures(ctx context.Context, versions map[string]string)
 	return !known, nil
 }
 
+// maxRescans is how many may wait in the queue before runs go on: an engine that fails on
+// each of them must not make it grow.
+const maxRescans = 512
+
 // FeedRescans puts up to limit objects of the runs under way into the queue, of each
 // tenant the newest first. It returns how many, and whether a run is left. It looks at a
-// bounded number of rows: there may be none, and yet more to come.
+// bounded number of rows, and the queue has a limit: there may be none, and yet more to
+// come.
 func (l *Ledger) FeedRescans(ctx context.Context, limit int) (queued int, more bool, err error) {
 	if limit <= 0 {
 		return 0, false, fmt.Errorf("feed rescans: %w", ErrInvalid)
 	}
 	var tenants []TenantName
+	waiting := 0
 	err = l.view(ctx, func(t *txn) error {
-		tenants = nil
+		tenants, waiting = nil, 0
+		err := t.Scan(tRescans, kv.Range{}, func(_, _ []byte) error {
+			if waiting++; waiting == maxRescans {
+				return kv.Stop
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 		return t.Scan(tRescanRuns, under("r"), func(key, _ []byte) error {
 			tenants = append(tenants, TenantName(lastPart(key)))
 			return nil
 		})
 	})
+	if err == nil && waiting == maxRescans {
+		return 0, len(tenants) > 0, nil
+	}
 	share := max(1, limit/max(1, len(tenants)))
 	for _, name := range tenants {
 		if err != nil || queued >= limit {

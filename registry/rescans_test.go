@@ -359,3 +359,26 @@ func TestScheduledRescans(t *testing.T) {
 	_, err := h.ScheduleRescans(h.ctx(), 0)
 	h.want(err, registry.ErrInvalid)
 }
+
+// TestRescanQueueIsBounded: an engine that fails on everything does not make it grow.
+func TestRescanQueueIsBounded(t *testing.T) {
+	h := newHouse(t)
+	for range 600 {
+		h.put(direct, "k"+h.Now().String(), "x")
+		h.time.pass(time.Millisecond)
+	}
+	h.must(h.StartRescans(h.ctx(), registry.RescanSchedule))
+	queued := 0
+	for range 20 {
+		n, more, err := h.FeedRescans(h.ctx(), 100)
+		h.must(err)
+		if queued += n; !more {
+			t.Fatal("the run is through")
+		}
+	}
+	if queued < 512 || queued >= 600 {
+		t.Errorf("%d are queued", queued)
+	}
+	_, err := h.SettleScan(h.ctx(), h.claim(), clean, "")
+	h.must(err)
+}
