@@ -93,8 +93,9 @@ func (e *engines) malware(now func() time.Time) (all []malwareEngine, err error)
 				StreamMaxLength: int64(e.cfg.ScannerClamdStreamMaxLength), MaxFileSize: int64(e.cfg.ScannerClamdMaxFileSize),
 				MaxScanSize: int64(e.cfg.ScannerClamdMaxScanSize), MaxRecursion: e.cfg.ScannerClamdMaxRecursion,
 			},
-			MaxAge: e.cfg.ScannerMaxDBAge, Timeout: e.cfg.ScannerClamdTimeout, Sessions: e.cfg.ScannerClamdSessions,
-			Now: now, Log: e.log,
+			MaxAge: e.cfg.ScannerMaxDBAge, Timeout: e.cfg.ScannerClamdTimeout, Patience: e.cfg.ScannerClamdPatience,
+			Sessions: e.cfg.ScannerClamdSessions,
+			Now:      now, Log: e.log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("scanner.clamd_addr: %w", err)

@@ -90,7 +90,8 @@ func TestGarbage(t *testing.T) {
 		"answers what was before": {[]line{greeting, {end, "1: stream: OK\x00"}}, true},
 		"answers zeros":           {[]line{greeting, {end, strings.Repeat("\x00", 100)}}, true},
 		"answers without an end":  {[]line{greeting, {end, strings.Repeat("2: stream: OK", 1000)}}, true},
-		// It had all of it: this may be the content's doing, so it counts as a try.
+		// It lives: this may be the content's doing, so it counts as a try.
+		"gives a stream up":    {[]line{greeting, {"zINSTREAM\x00", ""}}, false},
 		"dies over it":         {[]line{greeting, {end, ""}}, false},
 		"dies over its answer": {[]line{greeting, {end, "2: stream: O"}}, false},
 	} {

@@ -114,7 +114,7 @@ func (s *session) instream(ctx context.Context, r io.Reader, limit int64) (strin
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
 	if err := s.write(ctx, []byte("zINSTREAM\x00")); err != nil {
-		return "", s.refused(err)
+		return "", s.refused(ctx, err)
 	}
 	s.asked++
 	buf := buffers.Get().(*[4 + chunkSize + 4]byte)
@@ -134,7 +134,7 @@ func (s *session) instream(ctx context.Context, r io.Reader, limit int64) (strin
 			chunk = append(chunk, 0, 0, 0, 0)
 		}
 		if err := s.write(ctx, chunk); err != nil {
-			return "", s.refused(err)
+			return "", s.refused(ctx, err)
 		}
 		s.engine.m.bytes.Add(float64(n))
 		if last {
@@ -149,13 +149,19 @@ func (s *session) instream(ctx context.Context, r io.Reader, limit int64) (strin
 }
 
 // refused is called when a chunk could not be sent: clamd may have said why before it
-// closed the connection.
-func (s *session) refused(err error) error {
+// closed the connection. If it did not, and lives, it gave this stream up; else it is down.
+func (s *session) refused(ctx context.Context, err error) error {
 	_ = s.conn.SetReadDeadline(s.engine.cfg.Now().Add(100 * time.Millisecond))
 	if answer, unread := s.answer(); unread == nil && strings.Contains(answer, "size limit exceeded") {
 		return errTooLarge
 	}
-	return down(err)
+	if errors.Is(err, scanner.ErrDown) || errors.Is(err, errSilent) {
+		return down(err)
+	}
+	if ping := s.engine.Ping(ctx); ping != nil {
+		return ping
+	}
+	return fmt.Errorf("clamd: it gave the stream up: %w", err)
 }
 
 func down(err error) error {

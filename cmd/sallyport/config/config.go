@@ -147,6 +147,9 @@ type Config struct {
 	// How long clamd may take over one file once it has all of it. The object is
 	// tried again later, and held for review in the end.
 	ScannerClamdTimeout time.Duration `key:"scanner.clamd_timeout"`
+	// How long clamd may stay silent before it is asked, on another connection,
+	// whether it is alive. It counts as down when that takes as long again.
+	ScannerClamdPatience time.Duration `key:"scanner.clamd_patience"`
 	// Files sent to clamd at the same time. No more than its MaxQueue.
 	ScannerClamdSessions int `key:"scanner.clamd_sessions"`
 	// Age of clamd's signature database from which the log and doctor warn. 0
@@ -268,6 +271,7 @@ func Default() Config {
 		ScannerClamdMaxScanSize:     400 << 20,
 		ScannerClamdMaxRecursion:    17,
 		ScannerClamdTimeout:         5 * time.Minute,
+		ScannerClamdPatience:        10 * time.Second,
 		ScannerClamdSessions:        32,
 		ScannerWarnDBAge:            7 * 24 * time.Hour,
 		ScannerICAPMaxSize:          100 << 20,

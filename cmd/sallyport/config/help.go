@@ -46,6 +46,7 @@ var help = map[string]string{
 	"scanner.clamd_max_scan_size":     "MaxScanSize of clamd.conf, of a file and of all that clamd unpacks from it.",
 	"scanner.clamd_max_recursion":     "MaxRecursion of clamd.conf.",
 	"scanner.clamd_timeout":           "How long clamd may take over one file once it has all of it. The object is tried again later, and held for review in the end.",
+	"scanner.clamd_patience":          "How long clamd may stay silent before it is asked, on another connection, whether it is alive. It counts as down when that takes as long again.",
 	"scanner.clamd_sessions":          "Files sent to clamd at the same time. No more than its MaxQueue.",
 	"scanner.warn_db_age":             "Age of clamd's signature database from which the log and doctor warn. 0 never warns.",
 	"scanner.max_db_age":              "Age of clamd's signature database from which nothing is inspected by it: uploads wait until it is updated. 0 inspects by any.",

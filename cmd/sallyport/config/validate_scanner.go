@@ -120,6 +120,7 @@ func (c *Config) validateScanTimes(k *check) {
 		zero      []time.Duration // allowed, too
 	}{
 		{"scanner.clamd_timeout", c.ScannerClamdTimeout, time.Second, day, nil},
+		{"scanner.clamd_patience", c.ScannerClamdPatience, 100 * time.Millisecond, time.Hour, nil},
 		{"scanner.icap_timeout", c.ScannerICAPTimeout, time.Second, day, nil},
 		{"scanner.exec_timeout", c.ScannerExecTimeout, time.Second, day, nil},
 		{"scanner.sandbox_timeout", c.ScannerSandboxTimeout, time.Second, day, nil},

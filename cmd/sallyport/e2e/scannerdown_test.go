@@ -80,7 +80,7 @@ func (s *shutter) Read(p []byte) (int, error) {
 func TestScannerDown(t *testing.T) {
 	daemon := clamdtest.Start(t)
 	g := newGate(t, daemon)
-	s := serve(t, disk{}, "SCANNER_CLAMD_ADDR="+g.address)
+	s := serve(t, disk{}, "SCANNER_CLAMD_ADDR="+g.address, "SCANNER_CLAMD_PATIENCE=1s")
 	s.root.must("PUT", "/profiles/direct", map[string]any{"intake": "direct"}, nil)
 	if _, o := s.root.send("before.bin", noise(1, 1000)); o.State != "published" {
 		t.Fatalf("before: %s", o)
@@ -149,7 +149,8 @@ func TestScannerDown(t *testing.T) {
 // over because of it, is held.
 func TestClamdHasLessThanConfigured(t *testing.T) {
 	daemon := clamdtest.Start(t, "StreamMaxLength 1M")
-	s := serve(t, disk{}, "SCANNER_CLAMD_ADDR="+daemon.Unix)
+	s := serve(t, disk{}, "SCANNER_CLAMD_ADDR="+daemon.Unix,
+		"SCANNER_CLAMD_STREAM_MAX_LENGTH=8MiB", "SCANNER_CLAMD_MAX_FILE_SIZE=8MiB", "SCANNER_CLAMD_MAX_SCAN_SIZE=32MiB")
 	s.root.must("PUT", "/profiles/direct", map[string]any{"intake": "direct"}, nil)
 	content := noise(1, 4<<20)
 	if _, o := s.root.send("long.bin", content); !o.Held || o.Verdict.Result != "incomplete" {
