@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +76,6 @@ func TestFilesAreReadOnlyAndHaveNoName(t *testing.T) {
 				if _, err := f.WriteAt([]byte{8}, 0); err == nil {
 					t.Error("an engine wrote to it")
 				}
-				if runtime.GOOS == "linux" && size <= 1<<20 {
-					sealed(t, f)
-				}
 				if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
 					t.Errorf("%s has a name", left[0].Name())
 				}
@@ -91,16 +87,6 @@ func TestFilesAreReadOnlyAndHaveNoName(t *testing.T) {
 				t.Errorf("after the scan: %v, want it closed", err)
 			}
 		})
-	}
-}
-
-// sealed looks whether a file in memory can be changed by opening it again.
-func sealed(t *testing.T, f *os.File) {
-	t.Helper()
-	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
-	const want = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if err != nil || seals != want {
-		t.Errorf("seals %#x, %v; want %#x", seals, err, want)
 	}
 }
 
@@ -199,17 +185,3 @@ func TestSpoolFailures(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
-
-func TestAFullDiskIsAnEngineThatIsDown(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("/dev/full is Linux's")
-	}
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Close()
-	if err := scanner.Fill(full, bytes.NewReader(make([]byte, 10)), 10); !errors.Is(err, scanner.ErrDown) {
-		t.Errorf("got %v, want ErrDown", err)
-	}
-}
