@@ -325,3 +325,81 @@ func TestRenditionsBeforeTheAnswer(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 }
+
+// pictureStory is the life of a picture: uploaded, published with its renditions,
+// inspected again to the same and to others, deleted. It ends at the first failure and
+// returns what was acknowledged.
+func (r *rig) pictureStory() (p progress, err error) {
+	e := &painter{tb: r.tb, made: []string{"one", "two"}}
+	r.worker = r.with(func(s *judging) { s.Malware = []scanner.Engine{e} })
+	b, err := r.Begin(r.ctx(), admin, pipeline.BeginRequest{Filename: "a.txt", ContentType: "text/plain", Size: int64(len(text))})
+	if err != nil {
+		return p, err
+	}
+	p.begun = &b
+	if err := r.put(b, text); err != nil {
+		return p, err
+	}
+	if _, err := r.Finalize(r.ctx(), admin, b.Upload.ID, ""); err != nil {
+		return p, err
+	}
+	p.finalized = true
+	if _, err := r.worker.Once(r.ctx()); err != nil {
+		return p, err
+	}
+	e.made[1] = "2"
+	if _, err := r.ledger.RescanObject(r.ctx(), admin, b.Object.ID); err != nil {
+		return p, err
+	}
+	if _, err := r.worker.Once(r.ctx()); err != nil {
+		return p, err
+	}
+	if err := r.Delete(r.ctx(), admin, b.Object.ID); err != nil {
+		return p, err
+	}
+	p.deleted = true
+	return p, r.Sweep(r.ctx())
+}
+
+// keptPicture goes on after a fault: a picture ends with all its renditions or with
+// none, and no bytes are left over, which the rig sees to.
+func (r *rig) keptPicture(p progress) {
+	r.tb.Helper()
+	r.worker = r.with(func(s *judging) { s.Malware = []scanner.Engine{&painter{tb: r.tb, made: []string{"one", "2"}}} })
+	r.advance(time.Hour)
+	r.scan()
+	r.settled()
+	if p.begun == nil {
+		return
+	}
+	o := r.state(p.begun.Object.ID)
+	switch o.State {
+	case registry.ObjectPublished:
+		if got := r.made(o.ID); len(got) != 2 || got[0] != "one" || got[1] != "two" && got[1] != "2" {
+			r.tb.Errorf("made %q", got)
+		}
+		if p.deleted {
+			r.tb.Error("it was deleted")
+		}
+	case registry.ObjectDeleted:
+		if o.Renditions != 0 {
+			r.tb.Errorf("a deleted object has %d renditions", o.Renditions)
+		}
+	default:
+		if p.finalized {
+			r.tb.Errorf("the object is %s", o.State)
+		}
+	}
+}
+
+// TestFaultsOfRenditions is the fault table of a picture.
+func TestFaultsOfRenditions(t *testing.T) {
+	rows := faultRows(t, func(r *rig) error { _, err := r.pictureStory(); return err })
+	if len(rows) < 30 {
+		t.Fatalf("only %d faults in the table", len(rows))
+	}
+	runFaults(t, rows, func(r *rig) (func(), error) {
+		p, err := r.pictureStory()
+		return func() { r.keptPicture(p) }, err
+	})
+}
