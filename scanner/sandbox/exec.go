@@ -73,10 +73,10 @@ func (w *worker) wait(ctx context.Context, out *bounded) (exit int, err error) {
 	switch {
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
-	case limited.Err() != nil:
-		return 0, &Killed{Reason: ReasonTimeout}
 	case out.over:
 		return 0, &Killed{Reason: ReasonOutput}
+	case limited.Err() != nil:
+		return 0, &Killed{Reason: ReasonTimeout}
 	case !w.cmd.ProcessState.Exited():
 		return 0, &Killed{Reason: w.cause()}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -193,15 +192,7 @@ func TestExecLeavesNothing(t *testing.T) {
 	if err != nil || exit != 3 {
 		t.Fatalf("exit %d, %v", exit, err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if _, err := os.Stat("/proc/" + out); errors.Is(err, fs.ErrNotExist) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %s lives on", out)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	gone(t, out)
 }
 
 func TestExecDown(t *testing.T) {

@@ -69,6 +69,9 @@ type hostile struct{ PID int }
 func (hostile) Hostile() bool { return true }
 
 func deep(n int) int {
+	if n < 0 {
+		return n
+	}
 	var room [1 << 16]byte
 	room[n%len(room)] = byte(n)
 	return deep(n+1) + int(room[n%7])

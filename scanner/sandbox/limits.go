@@ -21,7 +21,7 @@ type Limits struct {
 	// Output is how many bytes a child may send for one object. Default 64 GiB, for
 	// unpacked archives.
 	Output int64
-	// Files is how many descriptors a child may have. Default 32.
+	// Files is how many descriptors a child may have. Default 64.
 	Files int
 	// Processes is how many processes and threads a command may be, where the
 	// kernel counts them by user namespace (and never for root). Default 64. Workers
@@ -38,7 +38,7 @@ func (l Limits) filled() Limits {
 		CPU:       cmp.Or(l.CPU, l.Wall, wall),
 		Wall:      cmp.Or(l.Wall, wall),
 		Output:    cmp.Or(l.Output, 64<<30),
-		Files:     cmp.Or(l.Files, 32),
+		Files:     cmp.Or(l.Files, 64),
 		Processes: cmp.Or(l.Processes, 64),
 		Objects:   cmp.Or(l.Objects, 100),
 	}

@@ -43,7 +43,6 @@ func (c *child) lockAll(s setup, h *hello) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	h.NoNewPrivs = true
 	if has(layerLandlock) {
 		if err := h.landlock(s.Exec); err != nil {
 			return err
@@ -68,6 +67,8 @@ func (c *child) lockAll(s setup, h *hello) error {
 		}
 		h.Seccomp = true
 	}
+	// Both have set it for all threads, an execve needs it for this one only.
+	h.NoNewPrivs = h.Landlock > 0 || h.Seccomp || s.Exec != nil
 	return nil
 }
 
@@ -97,7 +98,7 @@ func (h *hello) landlock(c *command) error {
 // /proc/self/fd/0, and use the devices that programs take for granted.
 func (c *command) rules() ([]landlock.Rule, error) {
 	rules := []landlock.Rule{
-		landlock.ROFiles("/proc/self/fd/0"),
+		landlock.PathAccess(ll.AccessFSReadFile, "/proc/self/fd/0"),
 		landlock.RWFiles("/dev/null").IgnoreIfMissing(),
 		landlock.ROFiles("/dev/zero", "/dev/urandom", "/dev/random").IgnoreIfMissing(),
 	}

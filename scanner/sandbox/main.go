@@ -108,11 +108,8 @@ func (c *child) do(t task) error {
 		err = errFrameOpen
 	}
 	if err != nil {
-		e := ending{Failed: err.Error(), Retire: true}
-		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EFBIG) {
-			e.Limit = ReasonFiles
-		}
-		return c.say(sayFailed, e)
+		files := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EFBIG)
+		return c.say(sayFailed, ending{Failed: fmt.Sprintf("%.300s", err), Files: files, Retire: true})
 	}
 	encoded, err := json.Marshal(reply)
 	if err != nil {

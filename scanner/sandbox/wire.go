@@ -72,8 +72,8 @@ type opening struct {
 type ending struct {
 	Reply  json.RawMessage `json:",omitempty"`
 	Failed string          `json:",omitempty"`
-	// Limit is the limit that the job failed for, a Killed.Reason.
-	Limit string `json:",omitempty"`
+	// Files: the job failed for its limits of files.
+	Files bool `json:",omitempty"`
 	// Retire asks for the worker's end: what it saw was hostile, or it has grown.
 	Retire bool `json:",omitempty"`
 }

@@ -12,11 +12,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"sallyport/scanner"
 )
@@ -48,19 +45,11 @@ type worker struct {
 // start makes a child and waits until it is locked in. Standard input and output
 // are those of the command it is to become.
 func (p *Pool) start(ctx context.Context, become *command, stdin *os.File, stdout io.Writer) (*worker, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	conn, theirs, err := connection()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, err)
 	}
-	unix.CloseOnExec(pair[0])
-	unix.CloseOnExec(pair[1])
-	theirs := os.NewFile(uintptr(pair[1]), "child")
-	ours := os.NewFile(uintptr(pair[0]), "parent")
-	conn, err := net.FileConn(ours)
-	if err := errors.Join(err, ours.Close()); err != nil {
-		return nil, fmt.Errorf("sandbox: %w: %w", scanner.ErrDown, errors.Join(err, theirs.Close()))
-	}
-	w := &worker{limits: p.cfg.Limits, now: p.cfg.Now, conn: conn.(*net.UnixConn), reaped: make(chan struct{})}
+	w := &worker{limits: p.cfg.Limits, now: p.cfg.Now, conn: conn, reaped: make(chan struct{})}
 	w.r = bufio.NewReaderSize(timed{w}, maxData+headSize)
 	prepare := func() *exec.Cmd {
 		cmd := exec.Command(p.cfg.Command[0], p.cfg.Command[1:]...)
@@ -168,10 +157,10 @@ func (e ending) result(w *worker, kind byte) (json.RawMessage, error) {
 	switch {
 	case kind == sayReply:
 		return e.Reply, nil
-	case e.Limit != "":
-		return nil, &Killed{Reason: e.Limit}
+	case e.Files:
+		return nil, &Killed{Reason: ReasonFiles}
 	}
-	return nil, fmt.Errorf("sandbox: job failed: %s", e.Failed)
+	return nil, fmt.Errorf("sandbox: job failed: %.300q", e.Failed)
 }
 
 // frame hands one stream of bytes to the callback.
@@ -238,92 +227,6 @@ func (w *worker) cause() string {
 // they get no more memory.
 var memoryWords = []string{"out of memory", "cannot allocate memory", "annot map pages", "failed to allocate", "address space", "errno=12", "pthread_create failed"}
 
-// send writes one message, with a descriptor on its first byte.
-func (w *worker) send(message []byte, in *os.File) error {
-	if err := w.conn.SetWriteDeadline(w.now().Add(w.left)); err != nil {
-		return err
-	}
-	if in != nil {
-		n, _, err := w.conn.WriteMsgUnix(message[:headSize], unix.UnixRights(int(in.Fd())), nil)
-		if err != nil {
-			return err
-		}
-		message = message[n:]
-	}
-	_, err := w.conn.Write(message)
-	return err
-}
-
-// next reads the head of the next message.
-func (w *worker) next() (kind byte, size int, err error) {
-	var h [headSize]byte
-	if _, err := io.ReadFull(w.r, h[:]); err != nil {
-		return 0, 0, err
-	}
-	return parseHead(h[:])
-}
-
-// timed reads from the child's connection and counts the time and the bytes
-// against what the child may have.
-type timed struct{ w *worker }
-
-// Read implements io.Reader.
-func (t timed) Read(p []byte) (int, error) {
-	w, start := t.w, t.w.now()
-	if err := w.conn.SetReadDeadline(start.Add(w.left)); err != nil {
-		return 0, err
-	}
-	n, err := w.conn.Read(p)
-	w.left -= w.now().Sub(start)
-	if w.output -= int64(n); w.output < 0 {
-		return 0, fmt.Errorf("%w: more output than allowed", errProtocol)
-	}
-	return n, err
-}
-
-// body reads the bytes of the open frame.
-type body struct {
-	w     *worker
-	left  int // of the present sayData
-	ended bool
-}
-
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	if b.w.broken != nil {
-		return 0, io.ErrUnexpectedEOF
-	}
-	if b.ended {
-		return 0, io.EOF
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	for b.left == 0 {
-		kind, size, err := b.w.next()
-		switch {
-		case err != nil:
-		case kind == sayEnd && size == 0:
-			b.ended = true
-			return 0, io.EOF
-		case kind != sayData:
-			err = fmt.Errorf("%w: %q in a frame", errProtocol, kind)
-		}
-		if err != nil {
-			b.w.broken = err
-			return 0, io.ErrUnexpectedEOF
-		}
-		b.left = size
-	}
-	n, err := b.w.r.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	if err != nil {
-		b.w.broken = err
-		return n, io.ErrUnexpectedEOF
-	}
-	return n, nil
-}
-
 // signal ends the process without waiting for it.
 func (w *worker) signal() { _ = w.cmd.Process.Kill() }
 
@@ -350,27 +253,4 @@ func (w *worker) state() string {
 		return "running"
 	}
 	return w.cmd.ProcessState.String()
-}
-
-// firstWords keeps the head of what is written to it.
-type firstWords struct {
-	mu   sync.Mutex
-	kept []byte
-}
-
-const keptSize = 2 << 10
-
-// Write implements io.Writer.
-func (h *firstWords) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.kept = append(h.kept, p[:min(len(p), keptSize-len(h.kept))]...)
-	return len(p), nil
-}
-
-// String returns what was kept.
-func (h *firstWords) String() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return string(h.kept)
 }
