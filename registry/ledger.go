@@ -49,6 +49,9 @@ type Config struct {
 	// 16,384. AccessEvery is how often they are written; 0 means a second.
 	AccessBuffer int
 	AccessEvery  time.Duration
+	// WebhookLetters is how many undelivered messages of one webhook wait for
+	// another try, and how many that were given up are kept; 0 means 1,000.
+	WebhookLetters int
 }
 
 // Ledger remembers: tenants, credentials, buckets, uploads, objects, grants,
@@ -71,6 +74,7 @@ type Ledger struct {
 	pruning pruning
 	metrics *metrics
 	bell    bell
+	letters int // see maxLetters
 }
 
 // Open brings the store to the present schema, takes a new epoch and returns
@@ -98,6 +102,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		store: cfg.Store, log: cfg.Log, random: cfg.Rand, seals: seals,
 		clock: newClock(cfg.Now, cfg.Elapsed), ids: newIDSource(cfg.Rand),
 		lease: cfg.UploadLease, metrics: newMetrics(),
+	}
+	if l.letters = cfg.WebhookLetters; l.letters <= 0 {
+		l.letters = maxLetters
 	}
 	if l.lease <= 0 {
 		l.lease = time.Minute

@@ -9,15 +9,10 @@ import (
 	"sallyport/registry/kv"
 )
 
-// Bounds of what is kept for one webhook besides the audit log, which is its queue.
-const (
-	// maxWaiting is how many messages may wait for another try. From there on new ones
-	// wait in the log until some of these are settled.
-	maxWaiting = 1000
-	// maxDead is how many that were given up are kept, the latest; replaying reaches
-	// earlier ones, too.
-	maxDead = 1000
-)
+// maxLetters is how many letters of one webhook may wait for another try, and how many
+// dead ones are kept, the latest. What fails beyond is dead at once, so that what does
+// not fail goes on; replaying a span of time reaches everything.
+const maxLetters = 1000
 
 // Letter is a message that was tried and not delivered: it waits for another try, or is
 // dead.
@@ -112,7 +107,7 @@ func (t *txn) dropLetter(w *Webhook, s *webhookState, seq uint64) error {
 
 // dropOldestDead makes room for the newest.
 func (t *txn) dropOldestDead(w *Webhook, s *webhookState) error {
-	if s.Dead <= maxDead {
+	if s.Dead <= t.l.letters {
 		return nil
 	}
 	oldest, found := uint64(0), false

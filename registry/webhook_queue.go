@@ -94,7 +94,7 @@ func (l *Ledger) NextMessage(ctx context.Context, tenant TenantName, id WebhookI
 }
 
 func (t *txn) nextMessage(w *Webhook, s *webhookState, o *Outlook) error {
-	if err := t.dueLetter(w, o); err != nil || o.Message != nil || s.Waiting >= maxWaiting {
+	if err := t.dueLetter(w, o); err != nil || o.Message != nil {
 		return err
 	}
 	end, err := auditSize(t.Tx)
@@ -229,7 +229,7 @@ func (l *Ledger) Undelivered(ctx context.Context, m Message, f Failure) error {
 		if f.Pause > 0 {
 			s.NotBefore = t.now.Add(f.Pause)
 		}
-		if f.Retry > 0 {
+		if f.Retry > 0 && s.Waiting < t.l.letters {
 			n.Due = t.now.Add(f.Retry)
 		} else {
 			n.Dead = t.now

@@ -287,7 +287,7 @@ func (l *Ledger) DeleteWebhook(ctx context.Context, by Actor, id WebhookID) erro
 		if err != nil {
 			return err
 		}
-		for _, table := range []kv.Table{tWebhookMessages, tWebhookDue} { // bounded: see maxMessages
+		for _, table := range []kv.Table{tWebhookMessages, tWebhookDue} { // bounded: see maxLetters
 			if err := t.clear(table, under(w.Tenant, string(w.ID))); err != nil {
 				return err
 			}

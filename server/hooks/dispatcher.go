@@ -56,7 +56,7 @@ const (
 	// turnLength is how many messages one webhook sends before others have their turn.
 	turnLength = 32
 	// restEvery bounds how often the ledger is looked at because of news.
-	restEvery = 50 * time.Millisecond
+	restEvery = 100 * time.Millisecond
 	// lookEvery is when to look even without news, and again after the ledger failed.
 	lookEvery = 10 * time.Second
 )

@@ -104,8 +104,10 @@ func (d *Dispatcher) post(ctx context.Context, m registry.Message, keys [][]byte
 	if err != nil {
 		return answer{cause: causeOf(err)} // the error's text holds the URL
 	}
-	// Whether the rest of the answer comes or not changes nothing.
-	_, _ = io.CopyN(io.Discard, got.Body, maxAnswerBody)
+	if got.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, for as long as it lives
+		// Whether the rest of the answer comes or not changes nothing.
+		_, _ = io.CopyN(io.Discard, got.Body, maxAnswerBody)
+	}
 	_ = got.Body.Close()
 	return judge(got, d.cfg.Now())
 }

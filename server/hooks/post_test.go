@@ -56,6 +56,19 @@ func TestFailuresHaveTheirCauses(t *testing.T) {
 				_ = conn.Close()
 			}
 		}, 0, "broken_answer"},
+		{"switches protocols", "", func(w http.ResponseWriter, req *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				t.Cleanup(func() { _ = conn.Close() })
+			}
+		}, 101, "status"},
+		{"says nothing but 1xx", "", func(w http.ResponseWriter, req *http.Request) {
+			for req.Context().Err() == nil {
+				w.WriteHeader(http.StatusEarlyHints)
+				time.Sleep(time.Millisecond)
+			}
+		}, 0, "timeout"},
 		{"endless header", "", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 64<<10))
 		}, 0, "broken_answer"},
@@ -65,7 +78,10 @@ func TestFailuresHaveTheirCauses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, func(cfg *hooks.Config) {
-				cfg.Backoff, cfg.Timeout = []time.Duration{time.Hour}, 300*time.Millisecond
+				cfg.Backoff = []time.Duration{time.Hour}
+				if c.cause == "timeout" {
+					cfg.Timeout = 300 * time.Millisecond
+				}
 			})
 			url := c.url
 			if url == "" {
