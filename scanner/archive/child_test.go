@@ -80,3 +80,45 @@ func TestChild(t *testing.T) {
 		}
 	})
 }
+
+// TestTogether has one engine judge several objects at a time.
+func TestTogether(t *testing.T) {
+	cfg := config(t, &finder{})
+	cfg.SpoolDir += "/that/is/made"
+	e := archive.New(cfg)
+	clean, infected := nest(t, 3, []byte(hello)), nest(t, 3, []byte(marker))
+	for i := range 8 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			content, want := clean, "clean"
+			if i%2 == 1 {
+				content, want = infected, "infected infected_member"
+			}
+			if got := verdict(judge(t, e, input(t, content))); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// slow is a malware engine that nobody waits for.
+type slow struct{ cancel context.CancelFunc }
+
+func (slow) Name() string { return "slow" }
+
+func (s slow) Stream(ctx context.Context, _ io.Reader, _ int64) (scanner.Result, error) {
+	s.cancel()
+	<-ctx.Done()
+	return scanner.Result{}, ctx.Err()
+}
+
+// TestEnds returns when its context ends, without a verdict.
+func TestEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cfg := config(t, nil)
+	cfg.Malware = []scanner.Streamer{slow{cancel}}
+	if _, err := archive.New(cfg).Scan(ctx, input(t, zipped(t, file{"a", hello}, file{"b", hello}))); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}

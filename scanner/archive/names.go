@@ -24,13 +24,12 @@ func (n *names) entry(name string) bool {
 	if !ok {
 		return false
 	}
-	path := ""
+	path := n.path()
 	for i, part := range parts {
 		if part == ".." {
 			return false
 		}
-		path += "/" + part
-		if _, linked := n.links[n.hash(path)]; linked && i < len(parts)-1 {
+		if _, linked := n.links[add(path, part)]; linked && i < len(parts)-1 {
 			return false
 		}
 	}
@@ -45,7 +44,11 @@ func (n *names) symlink(name, target string) bool {
 	if !ok || len(from) == 0 {
 		return false
 	}
-	n.links[n.hash("/"+strings.Join(from, "/"))] = struct{}{}
+	path := n.path()
+	for _, part := range from[:len(from)-1] {
+		add(path, part)
+	}
+	n.links[add(path, from[len(from)-1])] = struct{}{}
 	parts, ok := split(target)
 	if !ok {
 		return false
@@ -84,7 +87,19 @@ func (w *walker) link(name string, t *target) {
 	}
 }
 
-func (n *names) hash(path string) uint64 { return maphash.String(n.seed, path) }
+// path returns the hash of no path, to which add adds parts.
+func (n *names) path() *maphash.Hash {
+	var h maphash.Hash
+	h.SetSeed(n.seed)
+	return &h
+}
+
+// add returns the hash with one part more. Names may have thousands of parts.
+func add(path *maphash.Hash, part string) uint64 {
+	_ = path.WriteByte('/')
+	_, _ = path.WriteString(part)
+	return path.Sum64()
+}
 
 // split cuts a name into its parts, without empty ones and dots. It is not ok if the
 // name is absolute, or if readers cut it off before its end.

@@ -59,6 +59,7 @@ type look struct {
 	head     []byte
 	detected string
 	found    []Finding
+	stream   int64 // where the last object stream of a PDF began
 }
 
 // Job looks at one content in the child. It opens no frames.

@@ -8,9 +8,10 @@ import (
 
 // Bounds of what is unpacked of one PDF.
 const (
-	maxStreams     = 20_000
+	maxStreams     = 100_000   // and what looks like some
 	maxStream      = 32 << 20  // bytes of one object stream
 	maxStreamsSize = 512 << 20 // bytes of all
+	maxDictionary  = 16 << 10  // bytes from a name in a dictionary to the stream behind it
 )
 
 // pdfAt returns where a PDF begins, -1 if none does: readers look for it in the first
@@ -26,7 +27,7 @@ func (l *look) pdf() error {
 	if pdfAt(l.head) > 0 && beginsMarkup(l.head) {
 		l.note(HiddenMarkup)
 	}
-	var streams []int64 // places of the name ObjStm
+	var streams []int64 // places of names in the dictionaries of object streams
 	err := windows(l.ctx.Err, io.NewSectionReader(l.content, 0, l.content.Size()), func(w []byte, at int64) {
 		l.markupIn(w)
 		l.pdfNames(w, func(i int) {
@@ -55,15 +56,16 @@ func (l *look) pdf() error {
 	return nil
 }
 
-// pdfNames notes the names of actions in w and calls object with the places of object
-// streams.
+// pdfNames notes the names of actions in w and calls object with the places of names that
+// object streams have. Not all readers want to see their type; none can do without
+// /First, which chapters have, too.
 func (l *look) pdfNames(w []byte, object func(i int)) {
 	for i := bytes.IndexByte(w, '/'); i >= 0; {
 		name, n := pdfName(w[i+1 : min(len(w), i+64)])
 		switch string(name[:n]) {
 		case "JavaScript", "Launch":
 			l.note(FoundAction)
-		case "ObjStm":
+		case "ObjStm", "First":
 			object(i)
 		}
 		next := bytes.IndexByte(w[i+1:], '/')
@@ -106,18 +108,23 @@ func nibble(c byte) int {
 	return -1
 }
 
-// pdfStream unpacks the object stream whose dictionary has its name at a place, and
-// looks at the names in it. What is broken is looked at as far as it goes, as readers
+// pdfStream unpacks the object stream whose dictionary has a name at a place, and looks at the names in it. What is broken is looked at as far as it goes, as readers
 // do. It returns how many bytes it unpacked.
 func (l *look) pdfStream(at, most int64) (int64, error) {
 	from := max(at-1024, 0)
-	around, err := l.read(from, 1024+4096)
+	around, err := l.read(from, 1024+maxDictionary)
 	if err != nil {
 		return 0, err
 	}
 	i := int(at - from)
-	begin := bytes.Index(around[i:], []byte("stream"))
-	if begin < 0 {
+	begin, end := bytes.Index(around[i:], []byte("stream")), bytes.Index(around[i:], []byte("endobj"))
+	switch {
+	case end >= 0 && (begin < 0 || end < begin):
+		return 0, nil // a dictionary and no more
+	case begin < 0 && len(around) == 1024+maxDictionary:
+		l.note(Unreadable)
+		return 0, nil
+	case begin < 0:
 		return 0, nil
 	}
 	begin += i
@@ -127,6 +134,10 @@ func (l *look) pdfStream(at, most int64) (int64, error) {
 	}
 	data := bytes.TrimLeft(around[begin+len("stream"):], "\r\n ")
 	start := from + int64(len(around)-len(data))
+	if start == l.stream {
+		return 0, nil // by another of its names
+	}
+	l.stream = start
 	z, err := zlib.NewReader(io.NewSectionReader(l.content, start, l.content.Size()-start))
 	if err != nil {
 		return 0, nil // not packed, and so looked at already; or encrypted
