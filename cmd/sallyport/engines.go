@@ -231,7 +231,7 @@ func oldDatabase(cfg config.Config, v clamd.Version, now time.Time) string {
 
 // Metrics makes it a collector.
 func (e *engines) Metrics() []prometheus.Collector {
-	all := e.inline.Metrics()
+	all := append(e.inline.Metrics(), e.pool.Metrics()...)
 	if e.clamd != nil {
 		all = append(all, e.clamd.Metrics()...)
 	}
