@@ -9,8 +9,9 @@ import (
 type ScanMode string
 
 const (
-	// ScanDefault is ScanAsync in a quarantine bucket and ScanInline in a direct
-	// one.
+	// ScanDefault is ScanAsync in a quarantine bucket. In a direct one it is ScanInline
+	// where there is an engine that looks for malware, and else built-in inspection
+	// before the answer.
 	ScanDefault ScanMode = ""
 	// ScanAsync queues: what was written is published when the engines are done.
 	ScanAsync ScanMode = "async"

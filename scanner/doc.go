@@ -39,10 +39,10 @@ type Input struct {
 	// reader and closes it. Reads end with ctx.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 	// File returns a read-only descriptor of the object's bytes, whole: the store's
-	// own file where it has one, else a spooled copy without a name. It is made at the
-	// first call, shared by all engines of one scan, and closed after it: engines must
-	// not close it nor move its offset (ReadAt, or a descriptor opened anew through
-	// /proc/self/fd).
+	// own file where it has one, else a copy: sealed in memory if it is small, without a
+	// name on disk if not. It is made at the first call, shared by all engines of one scan,
+	// and closed after it: engines must not close it nor move its offset (ReadAt, or a
+	// descriptor opened anew through /proc/self/fd).
 	File func(ctx context.Context) (*os.File, error)
 }
 
