@@ -35,7 +35,8 @@ type objectRow struct {
 	RejectedAt   string                 `json:"rejected_at,omitempty"`
 	Destroyed    bool                   `json:"destroyed,omitempty"` // rejected, and its bytes are gone
 	Rescanning   bool                   `json:"rescanning,omitempty"`
-	Doubt        *verdict               `json:"doubt,omitempty"` // of the last rescan, if it could not judge
+	Renditions   int                    `json:"renditions,omitempty"` // how many
+	Doubt        *verdict               `json:"doubt,omitempty"`      // of the last rescan, if it could not judge
 	Proposal     *ruling                `json:"proposal,omitempty"`
 	Review       *ruling                `json:"review,omitempty"`
 }
@@ -66,7 +67,7 @@ func (k *call) objectRow(o registry.Object) objectRow {
 		Profile: o.Bucket, Principal: o.Principal,
 		CreatedAt: stamp(o.CreatedAt), PublishedAt: maybeStamp(o.PublishedAt),
 		Verdict: verdictOf(o.Verdict), RejectedAt: maybeStamp(o.RejectedAt), Destroyed: o.Destroyed,
-		Rescanning: o.Rescan != nil, Doubt: verdictOf(o.Doubt),
+		Rescanning: o.Rescan != nil, Renditions: o.Renditions, Doubt: verdictOf(o.Doubt),
 	}
 	if o.SHA256 != "" {
 		row.SHA256 = &o.SHA256

@@ -39,6 +39,7 @@ type Object struct {
 	Doubt        *Verdict   `json:"doubt,omitempty"`      // of the last rescan, if it could not judge
 	Proposal     *Ruling    `json:"proposal,omitempty"`   // a release that waits for a second analyst
 	Review       *Ruling    `json:"review,omitempty"`
+	Renditions   int        `json:"renditions,omitempty"` // how many
 }
 
 // Verdict is what inspection concluded.
@@ -87,14 +88,15 @@ func (c *Client) Objects(ctx context.Context, f ObjectFilter, limit int) ([]Obje
 
 // Download writes a published object's bytes to w, having checked their number
 // and, at the end, their SHA-256: what was written is to be trusted only when
-// the error is nil.
-func (c *Client) Download(ctx context.Context, o Object, w io.Writer) error {
+// the error is nil. rendition, if not nil, is fetched instead.
+func (c *Client) Download(ctx context.Context, o Object, rendition *Rendition, w io.Writer) error {
+	o, query := rendition.of(o)
 	var grant struct {
 		URL     string            `json:"get_url"`
 		Headers map[string]string `json:"headers"`
 	}
 	path := "/objects/" + sigv4.EncodeComponent(o.ObjectID) + "/download-url"
-	if err := c.call(ctx, http.MethodGet, path, nil, nil, &grant); err != nil {
+	if err := c.call(ctx, http.MethodGet, path, query, nil, &grant); err != nil {
 		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, grant.URL, nil)

@@ -9,6 +9,8 @@ import (
 	"image/color"
 	"image/jpeg"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +135,19 @@ func TestPictures(t *testing.T) {
 	s.root.must("DELETE", "/urls/"+url.URLID, nil, nil)
 	if a := s.shown(mediaHost, url.GetURL); !a.is(403, "AccessDenied") {
 		t.Errorf("revoked: %s", a)
+	}
+
+	if out, ok := s.cli("objects", "renditions", id); !ok || !strings.Contains(out, "thumb-64") || !strings.Contains(out, "200×300") {
+		t.Errorf("the command says %s", out)
+	}
+	saved := filepath.Join(t.TempDir(), "small.jpg")
+	if out, ok := s.cli("download", id, "--rendition", "thumb-64", "-o", saved); !ok {
+		t.Errorf("download: %s", out)
+	} else if info, err := os.Stat(saved); err != nil || info.Size() != list[1].Size {
+		t.Errorf("downloaded is %v, %v", info, err)
+	}
+	if out, ok := s.cli("download", id, "--rendition", "large", "-o", saved); ok || !strings.Contains(out, "clean, thumb-64") {
+		t.Errorf("download of what is not there: %s", out)
 	}
 
 	// What is no whole picture is not published.
