@@ -47,6 +47,9 @@ missing:
 		echo 'make test: aws version 2 is missing, what needs it skips: apt-get install awscli'; \
 	has curl || echo 'make test: curl is missing, what needs it skips: apt-get install curl'; \
 	has node || echo 'make test: node is missing, what needs it skips: apt-get install nodejs'; \
+	has clamd || test -x /usr/sbin/clamd || echo 'make test: clamd is missing, what needs it skips: apt-get install clamav-daemon'; \
+	has c-icap && test -n "$$(ls /usr/lib/*/c_icap/virus_scan.so 2>/dev/null)" || \
+		echo 'make test: c-icap with virus_scan is missing, what needs it skips: apt-get install c-icap libc-icap-mod-virus-scan'; \
 	for client in s3cmd rclone restic; do \
 		has $$client || echo "make test: $$client is missing, what needs it skips: apt-get install $$client"; \
 	done; \

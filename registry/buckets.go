@@ -42,7 +42,7 @@ func (t *txn) createBucket(by Actor, b Bucket) error {
 	if err := t.putBucket(by.Tenant, &b); err != nil {
 		return err
 	}
-	return t.bucketEvent(EventBucketCreated, by, b.Name)
+	return t.bucketEvent(EventBucketCreated, by, &b)
 }
 
 func (t *txn) putBucket(tenant TenantName, b *Bucket) error {
@@ -72,7 +72,7 @@ func (l *Ledger) PutProfile(ctx context.Context, by Actor, b Bucket) error {
 		if err := t.putBucket(by.Tenant, &row); err != nil {
 			return err
 		}
-		return t.bucketEvent(EventProfileChanged, by, b.Name)
+		return t.bucketEvent(EventProfileChanged, by, &row)
 	})
 	if err != nil {
 		return fmt.Errorf("put profile: %w", err)
@@ -80,9 +80,15 @@ func (l *Ledger) PutProfile(ctx context.Context, by Actor, b Bucket) error {
 	return nil
 }
 
-func (t *txn) bucketEvent(what EventType, by Actor, name BucketName) error {
+// reasonScanOff marks that nobody looks for malware in a bucket from then on.
+const reasonScanOff = "scan_off"
+
+func (t *txn) bucketEvent(what EventType, by Actor, b *Bucket) error {
 	ev := t.event(what, by)
-	ev.Bucket = name
+	ev.Bucket = b.Name
+	if b.Scan.Mode == ScanOff {
+		ev.Reason = reasonScanOff
+	}
 	_, err := t.record(ev)
 	return err
 }
@@ -246,7 +252,9 @@ func validBucket(b Bucket) error {
 		return fmt.Errorf("%w: versioning", ErrInvalid)
 	}
 	if b.Lock != nil {
-		return b.Lock.valid()
+		if err := b.Lock.valid(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return b.Scan.valid()
 }

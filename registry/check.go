@@ -25,7 +25,7 @@ const maxFindings = 20
 func (l *Ledger) Check(ctx context.Context) error {
 	err := l.view(ctx, func(t *txn) error {
 		c := checker{txn: t, counts: make(map[kv.Table]int)}
-		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.versions, c.references, c.multiparts, c.blobs, c.identities} {
+		for _, part := range []func() error{c.uploads, c.sessionParts, c.objects, c.indexes, c.versions, c.references, c.multiparts, c.blobs, c.identities, c.webhooks} {
 			if err := part(); err != nil {
 				return err
 			}
@@ -122,7 +122,7 @@ func (c *checker) objects() error {
 		if err := c.entriesOf(string(o.ID), &o); err != nil {
 			return err
 		}
-		if err := c.partsOf(&o); err != nil {
+		if err := errors.Join(c.partsOf(&o), c.renditionsOf(&o)); err != nil {
 			return err
 		}
 		if o.Upload == "" {
@@ -152,7 +152,7 @@ func (c *checker) bytesOf(o *Object) {
 	for _, x := range o.Extents {
 		size += x.Length
 	}
-	none := o.Marker || o.State == ObjectPending || o.State == ObjectDeleted && len(o.Targets) == 0
+	none := o.Marker || o.State == ObjectPending || o.Destroyed || o.State == ObjectDeleted && len(o.Targets) == 0
 	switch {
 	case none && len(o.Extents) > 0:
 		c.report("object %s is %s and has bytes", o.ID, o.State)
@@ -166,6 +166,14 @@ func (c *checker) bytesOf(o *Object) {
 		c.report("object %s was published without a verdict", o.ID)
 	case len(o.Targets) > 0 && len(o.Targets) != len(o.Extents):
 		c.report("object %s has %d targets for %d extents", o.ID, len(o.Targets), len(o.Extents))
+	case o.Destroyed && o.State != ObjectRejected && o.State != ObjectDeleted:
+		c.report("object %s is %s and destroyed", o.ID, o.State)
+	case (o.State == ObjectRejected) == o.RejectedAt.IsZero():
+		c.report("object %s is %s, time of its rejection: %v", o.ID, o.State, !o.RejectedAt.IsZero())
+	case o.Rescan != nil && (o.State != ObjectPublished || o.Marker):
+		c.report("object %s is %s and waits for a rescan", o.ID, o.State)
+	case o.Proposal != nil && o.State != ObjectRejected && !o.Held:
+		c.report("object %s is %s and its release is proposed", o.ID, o.State)
 	case o.Held && o.State != ObjectQuarantined:
 		c.report("object %s is %s and held", o.ID, o.State)
 	case o.State == ObjectQuarantined && o.Held == (o.Scan != nil):
@@ -211,7 +219,7 @@ func (c *checker) entriesOf(id string, x stateful) error {
 // for was found, so the counts tell.
 func (c *checker) indexes() error {
 	for _, table := range []kv.Table{
-		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tScanDue, tScanClaims, tPromoting,
+		tUploadsBy, tUploadExpiry, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tScanDue, tScanClaims, tPromoting, tRescans, tRejected,
 	} {
 		n, err := c.size(table, kv.Range{})
 		if err != nil {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"sallyport/registry/kv"
@@ -92,7 +93,11 @@ func (c *checker) references() error {
 		if err := decode(tObjects, value, &o); err != nil || len(o.Extents) == 0 {
 			return err
 		}
-		return c.held(o.ID, o.Extents)
+		made, err := c.rendered(&o)
+		if err != nil {
+			return err
+		}
+		return c.held(o.ID, slices.Concat(o.Extents, made))
 	})
 	if err != nil {
 		return err

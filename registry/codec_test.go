@@ -51,6 +51,7 @@ func fill(v reflect.Value, n *int) {
 func packedRows() []packed {
 	return []packed{
 		new(Upload), new(Object), new(Grant), new(keyRow), new(Bucket), new(Part), new(Multipart), new(partNotes),
+		new(renditionRow),
 	}
 }
 

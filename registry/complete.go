@@ -33,6 +33,8 @@ type Completion struct {
 	Verdict  Verdict
 	Detected string
 	SHA256   string
+	// Renditions are what it made, as NewObject has them.
+	Renditions []Rendition
 	// Inspected is what it read: one that would be of other extents is ErrPart. An
 	// ETag is too little to tell a part by that was replaced since.
 	Inspected []Extent
@@ -279,6 +281,9 @@ func (t *txn) complete(by Actor, c *Completion, a *assembly) error {
 	}
 	m.CompletedAt, m.ETag, m.Pieces = t.now, a.object.ETag, 0
 	if err := t.putMultipart(m); err != nil {
+		return err
+	}
+	if err := t.settleRenditions(&a.object, c.Verdict, c.Renditions); err != nil {
 		return err
 	}
 	return t.accept(by, &a.bucket, &a.object, t.event(EventObjectPut, by), c.Verdict)

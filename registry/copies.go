@@ -32,6 +32,9 @@ type NewCopy struct {
 	// Verdict is the source's, which a whole copy inherits, or what the
 	// destination's rules made of it.
 	Verdict Verdict
+	// Renditions are what inspection made, as NewObject has them; none leaves it the
+	// source's.
+	Renditions []Rendition
 }
 
 // CopyObject accepts a copy, in one commit: as PutObject does, except that the
@@ -66,7 +69,7 @@ func (l *Ledger) CopyObject(ctx context.Context, by Actor, n NewCopy) (Object, e
 		}
 		o = n.of(&source)
 		o.ID = ObjectID(id)
-		return t.copyObject(by, &b, &o, &source, n.Verdict)
+		return t.copyObject(by, &b, &o, &source, &n)
 	})
 	if err != nil {
 		return Object{}, fmt.Errorf("copy object: %w", err)
@@ -90,9 +93,18 @@ func (n *NewCopy) of(source *Object) Object {
 
 // copyObject lets the copy refer to the bytes before it takes its place: that may
 // be the source's.
-func (t *txn) copyObject(by Actor, b *Bucket, o, source *Object, v Verdict) error {
+func (t *txn) copyObject(by Actor, b *Bucket, o, source *Object, n *NewCopy) error {
 	for _, x := range o.Extents {
 		if err := t.refer(x.Blob, o.ID, 1); err != nil {
+			return err
+		}
+	}
+	if err := t.copyRenditions(o, source); err != nil {
+		return err
+	}
+	if len(n.Renditions) > 0 {
+		o.Tenant = by.Tenant
+		if err := t.settleRenditions(o, n.Verdict, n.Renditions); err != nil {
 			return err
 		}
 	}
@@ -107,7 +119,7 @@ func (t *txn) copyObject(by Actor, b *Bucket, o, source *Object, v Verdict) erro
 	}
 	ev := t.event(EventObjectCopied, by)
 	ev.Subject = string(source.ID)
-	return t.accept(by, b, o, ev, v)
+	return t.accept(by, b, o, ev, n.Verdict)
 }
 
 // source returns what a copy can be made of: ErrNotFound unless it is published,

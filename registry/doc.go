@@ -37,6 +37,7 @@
 //	                                                     └─ withdraw ────┘
 //
 //	quarantined (held) ─release→ published         any of them ─delete→ deleted
+//	                   ─requeue→ quarantined       (a rescan of what is published is no step)
 //	                     mark → published (a delete marker)
 //
 // A clean verdict ("judge") leaves the object scanning until its blobs are at
@@ -66,6 +67,11 @@
 //	buckets               tenant 0 bucket                  → Bucket *
 //	bucket_documents      tenant 0 bucket 0 kind           → CORS rules, lifecycle rules, tags
 //
+//	webhooks              tenant 0 webhook                 → Webhook, sealed secrets
+//	webhook_states        tenant 0 webhook                 → its place in the audit log, counts
+//	webhook_messages      tenant 0 webhook 0 audit seq     → Letter: was tried and not delivered
+//	webhook_due           tenant 0 webhook 0 due 0 seq     → "": that one waits for another try
+//
 //	uploads               tenant 0 upload                  → Upload *
 //	uploads_by_principal  tenant 0 principal 0 upload      → ""
 //	upload_expiry         expiry tenant 0 upload           → "" while it can expire
@@ -79,6 +85,7 @@
 //	names_pending         tenant 0 bucket 0 S3 key 0 seq   → state, object: accepted, not visible
 //	versions              tenant 0 bucket 0 key^ 0 ~seq    → published versions of versioned keys, newest first (versions.go)
 //	object_parts          tenant 0 object                  → what parts it was uploaded in *
+//	renditions            tenant 0 object                  → clean copies that an engine made of it *
 //	timeline              tenant 0 object 0 audit seq      → "" (but for the first, which the object names)
 //
 //	multiparts            tenant 0 multipart               → Multipart *
@@ -92,13 +99,19 @@
 //	scan_claims           lease end tenant 0 object        → epoch: a worker has it
 //	promoting             tenant 0 object                  → "": its blobs are on the move
 //
+//	rescans               ~time tenant 0 object            → due, epoch: published, to be inspected again
+//	rescan_runs           "r" 0 tenant                     → how far a run over all its objects has come
+//	                      "s" 0 engine                     → the signatures it was last seen with
+//	                      "t"                              → when the last run began
+//	rejected              time tenant 0 object             → bucket: bytes that are kept for review
+//
 //	intents               epoch blob key                   → "": bytes may be written under it
 //	garbage               seq                              → blob key: bytes to delete
 //	references            blob key 0 object                → how often that object refers to a shared blob (refs.go)
 //
 // and those of the audit log, drawn in audit.go. uploads_by_principal,
 // upload_expiry, object_states, names, names_pending, versions, scan_due,
-// scan_claims and promoting are indexes: a pure function of the row they point at
+// scan_claims, promoting, rescans and rejected are indexes: a pure function of the row they point at
 // (entries.go), which is what Check compares them with. Only names (and versions,
 // where there are some) is written at random; what an object costs besides appends.
 //

@@ -61,7 +61,14 @@ func (o *Object) index(add func(kv.Table, []byte, []byte)) {
 		if o.Scan != nil {
 			add(tScanClaims, timed(o.Scan.Due, o.Tenant, string(o.ID)), binary.BigEndian.AppendUint64(nil, o.Scan.Epoch))
 		}
+	case ObjectRejected:
+		if !o.Destroyed && !o.RejectedAt.IsZero() {
+			add(tRejected, timed(o.RejectedAt, o.Tenant, string(o.ID)), []byte(o.Bucket))
+		}
 	case ObjectPublished:
+		if o.Rescan != nil {
+			add(tRescans, o.rescanKey(), o.rescanValue())
+		}
 		if !o.Noncurrent && !o.Marker {
 			add(tNames, nameKey(o.Tenant, o.Bucket, o.Key), nameEntryOf(o).encode())
 		}

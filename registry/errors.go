@@ -58,6 +58,10 @@ var (
 	ErrRootMismatch    = errors.New("root credentials differ from those of the first start")
 	ErrStorageFull     = errors.New("storage is full")
 
+	// ErrScanDown: an engine, or what it needs, does not work at present. That says
+	// nothing of any object.
+	ErrScanDown = errors.New("an engine is down")
+
 	// ErrSchema: the store was written by a newer version of this program.
 	ErrSchema = errors.New("ledger schema is not supported")
 	// ErrClockJumped: the wall clock leapt ahead and no operator has accepted

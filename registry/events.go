@@ -37,6 +37,16 @@ const (
 	EventObjectHeld        EventType = "object.held"
 	EventObjectReviewed    EventType = "object.reviewed"
 	EventObjectDeleted     EventType = "object.deleted"
+	EventObjectRescan      EventType = "object.rescan"    // a published object is in the queue again; it stays published
+	EventObjectWithdrawn   EventType = "object.withdrawn" // published before, rejected now: by a rescan, or for bytes it shares
+	EventObjectProposed    EventType = "object.proposed"  // an analyst proposed its release, which needs a second one
+	EventObjectDestroyed   EventType = "object.destroyed" // the bytes of a rejected object were given up
+	EventObjectExamined    EventType = "object.examined"  // an analyst was given the bytes of what is not published; Reason says in what form
+
+	EventWebhookPut     EventType = "webhook.put" // made or changed
+	EventWebhookDeleted EventType = "webhook.deleted"
+	EventWebhookDead    EventType = "webhook.dead" // a message was given up after its last try; Subject is the webhook
+	EventWebhookReplay  EventType = "webhook.replay"
 
 	EventObjectMarked         EventType = "object.marked" // a delete marker was put on its key
 	EventObjectCopied         EventType = "object.copied" // a write made of another object's bytes
@@ -77,6 +87,8 @@ var EventTypes = []EventType{
 	EventUploadFinalized, EventUploadAborted, EventUploadExpired,
 	EventObjectPut, EventObjectQuarantined, EventObjectScanning, EventObjectScanRetried, EventObjectVerdict,
 	EventObjectPublished, EventObjectRejected, EventObjectHeld, EventObjectReviewed, EventObjectDeleted,
+	EventObjectRescan, EventObjectWithdrawn, EventObjectProposed, EventObjectDestroyed, EventObjectExamined,
+	EventWebhookPut, EventWebhookDeleted, EventWebhookDead, EventWebhookReplay,
 	EventObjectMarked, EventObjectCopied, EventObjectTagged, EventObjectLocked,
 	EventMultipartCreated, EventMultipartAborted, EventUploadPartReceived, EventUploadPartRegistered,
 	EventURLIssued, EventURLRevoked,

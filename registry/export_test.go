@@ -10,6 +10,18 @@ import (
 // StoreOf opens the ledger's store to tests that break things.
 func StoreOf(l *Ledger) kv.Store { return l.store }
 
+// Tell writes n leaves of a tenant that are no notices.
+func Tell(ctx context.Context, l *Ledger, tenant TenantName, n int) error {
+	return l.update(ctx, func(t *txn) error {
+		for range n {
+			if _, err := t.record(t.event(EventBucketConfigured, System(tenant))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // FillKey is the S3 key of the i-th object that Fill makes: 1,000 to a folder.
 func FillKey(i int) string { return fmt.Sprintf("folder-%04d/object-%03d.jpg", i/1000, i%1000) }
 

@@ -24,6 +24,8 @@ type house struct {
 	time *wall
 	wrap func(kv.Store) kv.Store // nil, or what stands between ledger and store
 	amy  registry.Actor          // admin of acme
+
+	letters int // WebhookLetters
 }
 
 const (
@@ -100,7 +102,7 @@ func (h *house) open() {
 		store = h.wrap(s)
 	}
 	l, err := registry.Open(h.ctx(), registry.Config{
-		Store: store, RootKey: [32]byte{1, 2, 3}, Now: h.time.now, Elapsed: h.time.elapsed, AccessEvery: time.Hour,
+		Store: store, RootKey: [32]byte{1, 2, 3}, Now: h.time.now, Elapsed: h.time.elapsed, AccessEvery: time.Hour, WebhookLetters: h.letters,
 	})
 	if err != nil {
 		_ = s.Close()

@@ -50,7 +50,7 @@ func TestForeignIsUnknown(t *testing.T) {
 		"Timeline": func(n names) error { return drop(h.Timeline(ctx, evil, n.object, 0, 10)) },
 		"Delete":   func(n names) error { return h.DeleteObject(ctx, eve, evil, n.object) },
 		"Review": func(n names) error {
-			_, _, err := h.Review(ctx, eve, n.object, registry.Release, "x")
+			_, _, err := h.Review(ctx, eve, n.object, registry.Ruling{Decision: registry.Release, Reason: "x"})
 			return err
 		},
 		"Publish": func(n names) error { return drop(h.Publish(ctx, evil, n.object)) },

@@ -13,6 +13,8 @@ type Ticket struct {
 	Upload Upload // PUT only
 	Part   Part   // PUT of a part only
 	Object Object
+	// Rendition is that of the grant; its name is "" if it is for the object itself.
+	Rendition Rendition
 }
 
 // Grant returns one grant, or ErrNotFound.
@@ -149,38 +151,59 @@ func (l *Ledger) IssuePutURL(ctx context.Context, by Actor, id UploadID, ttl tim
 	return g, nil
 }
 
-// IssueGetURL issues a GET grant for a published object of the actor's tenant.
-// ErrNotFound, ErrNotPublished, ErrRevoked, ErrTenantSuspended.
+// IssueGetURL issues a GET grant for a published object of the actor's tenant, as an
+// attachment. ErrNotFound, ErrNotPublished, ErrRevoked, ErrTenantSuspended.
 func (l *Ledger) IssueGetURL(ctx context.Context, by Actor, id ObjectID, d Disposition, ttl time.Duration) (Grant, error) {
+	if d != Attachment {
+		return Grant{}, fmt.Errorf("issue get url: %w: disposition", ErrInvalid)
+	}
+	return l.issueGet(ctx, by, Grant{Object: id, Disposition: d}, ttl)
+}
+
+// IssueRenditionURL is IssueGetURL for one of the object's renditions, which can be
+// inline, too. ErrNotFound if there is none of that name.
+func (l *Ledger) IssueRenditionURL(ctx context.Context, by Actor, id ObjectID, rendition string, d Disposition, ttl time.Duration) (Grant, error) {
+	if rendition == "" || d != Attachment && d != Inline {
+		return Grant{}, fmt.Errorf("issue get url: %w: rendition or disposition", ErrInvalid)
+	}
+	return l.issueGet(ctx, by, Grant{Object: id, Rendition: rendition, Disposition: d}, ttl)
+}
+
+// issueGet issues what want says: object, rendition and disposition.
+func (l *Ledger) issueGet(ctx context.Context, by Actor, want Grant, ttl time.Duration) (Grant, error) {
 	next, err := l.ids.next(prefixGrant, l.Now())
 	if err != nil {
 		return Grant{}, err
 	}
-	if ttl <= 0 || d != Attachment {
-		return Grant{}, fmt.Errorf("issue get url: %w: lifetime or disposition", ErrInvalid)
+	if ttl <= 0 {
+		return Grant{}, fmt.Errorf("issue get url: %w: lifetime", ErrInvalid)
 	}
 	var g Grant
 	err = l.update(ctx, func(t *txn) error {
-		o, err := t.object(by.Tenant, id)
+		o, err := t.object(by.Tenant, want.Object)
 		if err != nil {
 			return err
 		}
 		if o.State != ObjectPublished {
 			return ErrNotPublished
 		}
+		if want.Rendition != "" {
+			if _, err := t.rendition(&o, want.Rendition); err != nil {
+				return err
+			}
+		}
 		if err := t.alive(by.Tenant, by.Principal, by.Credential); err != nil {
 			return err
 		}
-		g = Grant{
-			ID: GrantID(next), Tenant: o.Tenant, Op: GrantGet, Object: o.ID, Credential: by.Credential,
-			Principal: by.Principal, Disposition: d, IssuedAt: t.now, ExpiresAt: t.now.Add(ttl.Truncate(time.Millisecond)),
-		}
+		g = want
+		g.ID, g.Tenant, g.Op, g.Credential, g.Principal = GrantID(next), o.Tenant, GrantGet, by.Credential, by.Principal
+		g.IssuedAt, g.ExpiresAt = t.now, t.now.Add(ttl.Truncate(time.Millisecond))
 		if err := t.put(tGrants, keyOf(g.Tenant, next), &g); err != nil {
 			return err
 		}
 		ev := t.event(EventURLIssued, by)
 		o.describe(ev)
-		ev.Grant, ev.ExpiresAt = g.ID, g.ExpiresAt
+		ev.Grant, ev.Subject, ev.ExpiresAt = g.ID, g.Rendition, g.ExpiresAt
 		_, err = t.recordFor(ev, &o)
 		return err
 	})
@@ -192,7 +215,8 @@ func (l *Ledger) IssueGetURL(ctx context.Context, by Actor, id ObjectID, d Dispo
 
 // GetTicket reads what the use of a GET URL rests on and returns the first
 // refusal: grant unknown or revoked, expired, credential, principal or tenant
-// revoked, object not published. A refusal comes with the grant, if there is one.
+// revoked, object not published, rendition gone. A refusal comes with the grant, if
+// there is one.
 func (l *Ledger) GetTicket(ctx context.Context, tenant TenantName, id GrantID) (Ticket, error) {
 	var k Ticket
 	err := l.view(ctx, func(t *txn) error {
@@ -215,7 +239,10 @@ func (l *Ledger) GetTicket(ctx context.Context, tenant TenantName, id GrantID) (
 		if o.State != ObjectPublished {
 			return ErrNotPublished
 		}
-		return nil
+		if g.Rendition != "" {
+			k.Rendition, err = t.rendition(&o, g.Rendition)
+		}
+		return err
 	})
 	if err != nil {
 		return k, fmt.Errorf("get ticket: %w", err)

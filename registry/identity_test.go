@@ -135,7 +135,7 @@ func TestRevokedMeanwhileChangesNothing(t *testing.T) {
 				},
 				"abort": func() error { return h.AbortUpload(h.ctx(), h.amy, acme, up.Upload.ID) },
 				"review": func() error {
-					_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "eve")
+					_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "eve"})
 					return err
 				},
 			} {
@@ -387,7 +387,7 @@ func TestDeleteBucketOnlyWhenEmpty(t *testing.T) {
 		h := newHouse(t)
 		o := h.settle(h.finalized(), registry.Verdict{Result: registry.VerdictInfected})
 		h.must(h.DeleteBucket(h.ctx(), h.amy, acme, files))
-		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrNotFound)
 	})
 }

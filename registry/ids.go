@@ -16,6 +16,7 @@ const (
 	prefixMultipart = "mpu_"
 	prefixGrant     = "g_"
 	prefixToken     = "tok_"
+	prefixWebhook   = "whk_"
 	prefixURLKey    = "SPU"
 	prefixAccess    = "SP"
 

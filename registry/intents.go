@@ -259,7 +259,7 @@ func (t *txn) referred(blob BlobKey) (bool, error) {
 // written meanwhile may be missed.
 func (l *Ledger) BlobRefs(ctx context.Context) iter.Seq2[BlobKey, error] {
 	return func(yield func(BlobKey, error) bool) {
-		for _, table := range []kv.Table{tUploads, tParts, tObjects} {
+		for _, table := range []kv.Table{tUploads, tParts, tObjects, tRenditions} {
 			var from []byte
 			for {
 				refs, next, err := l.blobPage(ctx, table, from)
@@ -305,6 +305,13 @@ func (l *Ledger) blobPage(ctx context.Context, table kv.Table, from []byte) (ref
 				err := decode(table, value, &p)
 				for _, x := range p.Extents {
 					refs = append(refs, x.Blob)
+				}
+				return err
+			case tRenditions:
+				var row renditionRow
+				err := decode(table, value, &row)
+				for _, r := range row.List {
+					refs = append(refs, r.Blob)
 				}
 				return err
 			}

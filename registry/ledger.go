@@ -49,6 +49,9 @@ type Config struct {
 	// 16,384. AccessEvery is how often they are written; 0 means a second.
 	AccessBuffer int
 	AccessEvery  time.Duration
+	// WebhookLetters is how many undelivered messages of one webhook wait for
+	// another try, and how many that were given up are kept; 0 means 1,000.
+	WebhookLetters int
 }
 
 // Ledger remembers: tenants, credentials, buckets, uploads, objects, grants,
@@ -70,6 +73,8 @@ type Ledger struct {
 	buckets bucketring
 	pruning pruning
 	metrics *metrics
+	bell    bell
+	letters int // see maxLetters
 }
 
 // Open brings the store to the present schema, takes a new epoch and returns
@@ -97,6 +102,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		store: cfg.Store, log: cfg.Log, random: cfg.Rand, seals: seals,
 		clock: newClock(cfg.Now, cfg.Elapsed), ids: newIDSource(cfg.Rand),
 		lease: cfg.UploadLease, metrics: newMetrics(),
+	}
+	if l.letters = cfg.WebhookLetters; l.letters <= 0 {
+		l.letters = maxLetters
 	}
 	if l.lease <= 0 {
 		l.lease = time.Minute
@@ -180,13 +188,13 @@ func (l *Ledger) Epoch() uint64 { return l.epoch }
 // ErrStorageFull; reads go on.
 func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	var steps []transition
-	wroteKeys, wroteBuckets := false, false
+	wroteKeys, wroteBuckets, told := false, false, false
 	err := l.store.Update(ctx, func(tx kv.Tx) error {
 		t := txn{Tx: tx, l: l, now: l.clock.tick()}
 		if err := fn(&t); err != nil {
 			return err
 		}
-		steps, wroteKeys, wroteBuckets = t.steps, t.wroteKeys, t.wroteBuckets
+		steps, wroteKeys, wroteBuckets, told = t.steps, t.wroteKeys, t.wroteBuckets, t.told
 		return t.setNumber(metaClock, millis(t.now))
 	})
 	if wroteKeys { // also after an error, which need not mean that nothing was kept
@@ -194,6 +202,9 @@ func (l *Ledger) update(ctx context.Context, fn func(*txn) error) error {
 	}
 	if wroteBuckets {
 		l.buckets.writes.Add(1)
+	}
+	if told {
+		l.bell.ring()
 	}
 	switch {
 	case err == nil:

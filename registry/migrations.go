@@ -24,6 +24,8 @@ var migrations = []migration{
 	{1, "the first schema: every table of doc.go", func(kv.Tx) error { return nil }},
 	{2, "buckets are packed rows", packBuckets},
 	{3, "names_pending lacks what was rejected and overtaken", dropOvertaken},
+	{4, "objects have renditions", func(kv.Tx) error { return nil }},
+	{5, "rejected objects know since when", dateRejected},
 }
 
 // dropOvertaken takes what can never be published out of names_pending.

@@ -35,6 +35,7 @@ type ObjectFilter struct {
 	Bucket    BucketName
 	State     ObjectState
 	Principal PrincipalName
+	Held      bool // only what waits for an analyst
 }
 
 func (f ObjectFilter) matches(o *Object) bool {
@@ -43,6 +44,7 @@ func (f ObjectFilter) matches(o *Object) bool {
 		f.Bucket != "" && o.Bucket != f.Bucket,
 		f.Principal != "" && o.Principal != f.Principal,
 		f.State != "" && o.State != f.State,
+		f.Held && !o.Held,
 		f.State == "" && o.State == ObjectDeleted:
 		return false
 	}
@@ -53,6 +55,9 @@ func (f ObjectFilter) matches(o *Object) bool {
 // number of rows: it may be short, even empty, while there is a next one.
 func (l *Ledger) Objects(ctx context.Context, tenant TenantName, f ObjectFilter, page Page) ([]Object, string, error) {
 	walk := newest(tObjects, under(tenant), page)
+	if f.Held && f.State == "" {
+		f.State = ObjectQuarantined // which all of them are
+	}
 	code := stateCode(f.State)
 	if code != "" { // the states that are few have an index
 		walk = newest(tObjectStates, under(tenant, code), page)

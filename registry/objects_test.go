@@ -69,7 +69,7 @@ func TestGetRefusals(t *testing.T) {
 			h.must(h.DeleteObject(h.ctx(), h.amy, acme, o.ID))
 		}, registry.ErrNotPublished},
 		{"ObjectWithdrawn", func(h *house, o registry.Object, _ registry.GrantID) {
-			_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+			_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 			h.must(err)
 		}, registry.ErrNotPublished},
 	}
@@ -298,7 +298,7 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 			t.Error("a rejected write hides the one before it")
 		}
 		// Released, it takes its place behind the first, which makes way.
-		_, _, err = h.Review(h.ctx(), h.amy, two.ID, registry.Release, "false_alarm")
+		_, _, err = h.Review(h.ctx(), h.amy, two.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 		h.must(err)
 		if shown(h) != two.ID || h.state(one.ID) != registry.ObjectDeleted {
 			t.Error("a released write is not the latest")
@@ -321,10 +321,10 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h.settle(one, infected)
 		two := h.put(files, "k", "two")
 		h.settle(two, clean)
-		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
 		h.must(h.deleteKey(files, "k"))
-		_, _, err = h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		_, _, err = h.Review(h.ctx(), h.amy, one.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
 		if shown(h) != "" {
 			t.Error("a write shows after a later delete")
@@ -336,7 +336,7 @@ func TestOrderIsThatOfTheAnswers(t *testing.T) {
 		h.settle(one, infected)
 		two := h.settle(h.put(files, "k", "two"), clean)
 		h.must(h.DeleteObject(h.ctx(), h.amy, acme, two.ID))
-		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, one.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
 	})
 	t.Run("LaterDeletedBeforeItShows", func(t *testing.T) {

@@ -19,12 +19,18 @@ func (l *Ledger) SettleScan(ctx context.Context, c Claim, v Verdict, detected st
 			return err
 		}
 		v := v
-		v.At, v.Attempts = t.now, o.Scan.Tries+1
+		v.At, v.Attempts = t.now, c.Tries+1
 		if detected != "" {
 			o.DetectedType = detected
 		}
 		if v, err = t.digested(&o, v, c.SHA256); err != nil {
 			return err
+		}
+		if err := t.settleRenditions(&o, v, c.Renditions); err != nil {
+			return err
+		}
+		if c.Rescan {
+			return t.settleRescan(&o, v)
 		}
 		switch v.Result {
 		case VerdictClean:
@@ -32,7 +38,10 @@ func (l *Ledger) SettleScan(ctx context.Context, c Claim, v Verdict, detected st
 		case VerdictInfected, VerdictRefused:
 			ev := t.event(EventObjectRejected, System(o.Tenant))
 			ev.Result, ev.Reason, ev.Engines, ev.DetectedType = v.Result, word(v.Reason), v.Engines, o.DetectedType
-			return t.apply(objectReject, &o, ev, func() { o.Verdict, o.Scan = &v, nil })
+			if err := t.apply(objectReject, &o, ev, func() { o.Verdict, o.Scan = &v, nil }); err != nil {
+				return err
+			}
+			return t.withdrawTwins(&o)
 		case VerdictIncomplete, VerdictError:
 			return t.hold(&o, v, v.Attempts)
 		}

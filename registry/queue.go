@@ -23,11 +23,18 @@ type Claim struct {
 	// SHA256, hex, is that of the content, once the worker has had all of it read:
 	// SettleScan wants to know. ClaimScan leaves it empty.
 	SHA256 string
+	// Rules are those of the object's bucket; the queue fills them in.
+	Rules ScanRules
+	// Renditions are what engines made of the object; SettleScan keeps them.
+	Renditions []Rendition
+	// Rescan: the object is published, and stays so while it is looked at again.
+	Rescan bool
 }
 
 // ClaimScan gives the worker the object that has waited longest, for as long
-// as the lease: first those whose worker is gone. ErrNotFound if nothing is
-// due.
+// as the lease: first those whose worker is gone. If none waits for its first
+// verdict, it is the newest of those that are inspected again. ErrNotFound if nothing
+// is due.
 func (l *Ledger) ClaimScan(ctx context.Context, worker string, lease time.Duration) (Claim, error) {
 	if lease <= 0 || len(worker) > maxWord {
 		return Claim{}, fmt.Errorf("claim scan: %w", ErrInvalid)
@@ -35,6 +42,9 @@ func (l *Ledger) ClaimScan(ctx context.Context, worker string, lease time.Durati
 	// Most of the time nothing is due: look before asking for the writer.
 	err := l.view(ctx, func(t *txn) error {
 		_, err := t.nextScan()
+		if errors.Is(err, ErrNotFound) {
+			_, err = t.nextRescan()
+		}
 		return err
 	})
 	if err != nil {
@@ -43,7 +53,9 @@ func (l *Ledger) ClaimScan(ctx context.Context, worker string, lease time.Durati
 	var c Claim
 	var found bool
 	err = l.update(ctx, func(t *txn) (err error) {
-		c, found, err = t.claim(worker, lease)
+		if c, found, err = t.claim(worker, lease); err == nil && !found {
+			c, found, err = t.claimRescan(worker, lease)
+		}
 		return err
 	})
 	if err == nil && !found {
@@ -133,6 +145,9 @@ func (t *txn) claimed(c Claim) (Object, error) {
 	if err != nil {
 		return o, err
 	}
+	if c.Rescan {
+		return o, o.rescanOf(c)
+	}
 	if o.State != ObjectScanning || o.Scan == nil || o.Scan.Number != c.Number || o.Scan.Epoch != c.Epoch {
 		return o, ErrFenced
 	}
@@ -142,6 +157,9 @@ func (t *txn) claimed(c Claim) (Object, error) {
 // RenewClaim keeps the claim for another lease. ErrFenced: stop.
 func (l *Ledger) RenewClaim(ctx context.Context, c Claim) error {
 	return l.withClaim(ctx, c, "renew claim", func(t *txn, o *Object) error {
+		if c.Rescan {
+			return t.rescanAt(o, t.now.Add(c.Lease))
+		}
 		turn := *o.Scan
 		turn.Due = t.now.Add(c.Lease)
 		return t.rewrite(o, func() { o.Scan = &turn })
@@ -153,6 +171,9 @@ func (l *Ledger) RenewClaim(ctx context.Context, c Claim) error {
 // code.
 func (l *Ledger) RetryScan(ctx context.Context, c Claim, after time.Duration, cause string) error {
 	return l.withClaim(ctx, c, "retry scan", func(t *txn, o *Object) error {
+		if c.Rescan {
+			return t.retryRescan(o, t.now.Add(after), cause)
+		}
 		tries := o.Scan.Tries + 1
 		if tries >= MaxScanTries {
 			return t.hold(o, Verdict{Result: VerdictError, Reason: word(cause)}, tries)
@@ -166,6 +187,9 @@ func (l *Ledger) RetryScan(ctx context.Context, c Claim, after time.Duration, ca
 // claim again is the worker's to judge.
 func (l *Ledger) PauseScan(ctx context.Context, c Claim) error {
 	return l.withClaim(ctx, c, "pause scan", func(t *txn, o *Object) error {
+		if c.Rescan {
+			return t.waitForRescan(o, t.now, o.Rescan.Turn.Tries)
+		}
 		return t.requeue(o, t.now, o.Scan.Tries, "engine_down")
 	})
 }
@@ -215,6 +239,7 @@ type QueueDepth struct {
 	Waiting   int // for a worker, due or not
 	Claimed   int
 	Promoting int
+	Rescans   int // published objects to inspect again, claimed or not
 }
 
 // QueueDepth counts the queues by walking their keys.
@@ -225,7 +250,7 @@ func (l *Ledger) QueueDepth(ctx context.Context) (QueueDepth, error) {
 		for _, q := range [...]struct {
 			table kv.Table
 			n     *int
-		}{{tScanDue, &d.Waiting}, {tScanClaims, &d.Claimed}, {tPromoting, &d.Promoting}} {
+		}{{tScanDue, &d.Waiting}, {tScanClaims, &d.Claimed}, {tPromoting, &d.Promoting}, {tRescans, &d.Rescans}} {
 			if *q.n, err = t.size(q.table, kv.Range{}); err != nil {
 				return err
 			}

@@ -227,25 +227,25 @@ func TestReview(t *testing.T) {
 	t.Run("Failures", func(t *testing.T) {
 		h := newHouse(t)
 		o := h.finalized()
-		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Release, "")
+		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
-		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "")
+		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: ""})
 		h.want(err, registry.ErrConflict)
-		_, _, err = h.Review(h.ctx(), h.amy, h.begin().Object.ID, registry.Release, "")
+		_, _, err = h.Review(h.ctx(), h.amy, h.begin().Object.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
-		_, _, err = h.Review(h.ctx(), h.amy, o.ID, "maybe", "")
-		h.want(err, registry.ErrConflict)
-		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Release, "it is fine, see https://x")
+		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: "maybe", Reason: ""})
+		h.want(err, registry.ErrInvalid)
+		_, _, err = h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.Release, Reason: "it is fine, see https://x"})
 		h.want(err, registry.ErrInvalid)
 		p := h.published()
-		_, _, err = h.Review(h.ctx(), h.amy, p.ID, registry.Release, "")
+		_, _, err = h.Review(h.ctx(), h.amy, p.ID, registry.Ruling{Decision: registry.Release, Reason: ""})
 		h.want(err, registry.ErrConflict)
-		_, _, err = h.Review(h.ctx(), h.amy, p.ID, "maybe", "")
+		_, _, err = h.Review(h.ctx(), h.amy, p.ID, registry.Ruling{Decision: "maybe", Reason: ""})
 		h.want(err, registry.ErrInvalid)
 	})
 	t.Run("ReleaseHeld", func(t *testing.T) {
 		h := newHouse(t)
-		o, _, err := h.Review(h.ctx(), h.amy, hold(h).ID, registry.Release, "seen")
+		o, _, err := h.Review(h.ctx(), h.amy, hold(h).ID, registry.Ruling{Decision: registry.Release, Reason: "seen"})
 		h.must(err)
 		if o.State != registry.ObjectPublished || o.Held || len(o.Targets) != 1 {
 			t.Errorf("object is %+v", o)
@@ -260,7 +260,7 @@ func TestReview(t *testing.T) {
 	})
 	t.Run("RejectHeld", func(t *testing.T) {
 		h := newHouse(t)
-		o, _, err := h.Review(h.ctx(), h.amy, hold(h).ID, registry.RejectObject, "seen")
+		o, _, err := h.Review(h.ctx(), h.amy, hold(h).ID, registry.Ruling{Decision: registry.RejectObject, Reason: "seen"})
 		h.must(err)
 		if o.State != registry.ObjectRejected || o.Held {
 			t.Errorf("object is %+v", o)
@@ -269,14 +269,14 @@ func TestReview(t *testing.T) {
 	t.Run("WithdrawAndRelease", func(t *testing.T) {
 		h := newHouse(t)
 		p := h.published()
-		o, _, err := h.Review(h.ctx(), h.amy, p.ID, registry.RejectObject, "late_find")
+		o, _, err := h.Review(h.ctx(), h.amy, p.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 		h.must(err)
 		_, err = h.Named(h.ctx(), acme, files, p.Key)
 		h.want(err, registry.ErrNotFound)
 		if o.State != registry.ObjectRejected {
 			t.Errorf("object is %s", o.State)
 		}
-		o, _, err = h.Review(h.ctx(), h.amy, p.ID, registry.Release, "false_alarm")
+		o, _, err = h.Review(h.ctx(), h.amy, p.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 		h.must(err)
 		if o.State != registry.ObjectPublished || len(o.Targets) != 0 {
 			t.Errorf("object is %+v", o)

@@ -70,6 +70,24 @@ func (o *Object) fields(c *codec) {
 	whole(c, &o.PartCount)
 	text(c, &o.StorageClass)
 	c.uint(&o.Born)
+	whole(c, &o.Renditions)
+	c.time(&o.RejectedAt)
+	c.bool(&o.Destroyed)
+	maybe(c, &o.Proposal, func(r *Ruling) { r.fields(c) })
+	maybe(c, &o.Ruling, func(r *Ruling) { r.fields(c) })
+	maybe(c, &o.Rescan, func(r *Rescan) {
+		c.time(&r.At)
+		r.Turn.fields(c)
+	})
+	maybe(c, &o.Doubt, func(v *Verdict) { v.fields(c) })
+}
+
+func (r *Ruling) fields(c *codec) {
+	text(c, &r.Decision)
+	text(c, &r.By)
+	text(c, &r.Reason)
+	text(c, &r.Note)
+	c.time(&r.At)
 }
 
 func (r *Retention) fields(c *codec) {
@@ -115,6 +133,7 @@ func (b *Bucket) fields(c *codec) {
 	})
 	c.bool(&b.SingleUse)
 	whole(c, &b.PresignMaxTTL)
+	b.Scan.fields(c)
 }
 
 func (m *Multipart) fields(c *codec) {
@@ -176,6 +195,7 @@ func (g *Grant) fields(c *codec) {
 	c.time(&g.ExpiresAt)
 	c.bool(&g.Revoked)
 	whole(c, &g.Part)
+	text(c, &g.Rendition)
 }
 
 func (k *keyRow) fields(c *codec) {

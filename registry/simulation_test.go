@@ -14,6 +14,7 @@ import (
 // world is what the ledger should hold, kept in plain maps.
 type world struct {
 	*house
+	bob      registry.Actor // amy's colleague
 	random   *rand.Rand
 	keys     []string // that S3 writes and deletes are about
 	uploads  map[registry.UploadID]*modelUpload
@@ -54,6 +55,13 @@ type modelObject struct {
 	retention         *registry.Retention
 	hold              bool
 	blob              registry.BlobKey // once it is where it stays
+
+	rescan       bool   // it waits for one
+	rescanClaim  uint64 // of it, 0 for none
+	rescanLapses int
+	rejected     time.Time
+	destroyed    bool
+	proposer     registry.PrincipalName // of its release, in a bucket that wants two
 }
 
 // TestSimulation plays random steps against the model, restarts in between,
@@ -64,7 +72,7 @@ func TestSimulation(t *testing.T) {
 			w.create, w.create, w.beginPut, w.beginPut, w.endPut, w.endPut, w.finalize, w.finalize, w.abort,
 			w.claimOne, w.claimOne, w.settleOne, w.settleOne, w.publishOne, w.publishOne, w.review,
 			w.putKey, w.putKey, w.deleteKey, w.deleteOne, w.wait, w.restart,
-			w.copyOne, w.deleteVersion, w.configure, w.lookUp,
+			w.copyOne, w.deleteVersion, w.configure, w.lookUp, w.rescanOne, w.rescanAll, w.destroy,
 		}
 	})
 }
@@ -76,7 +84,7 @@ func TestHistories(t *testing.T) {
 		return []func(){
 			w.putKey, w.putKey, w.putKey, w.copyOne, w.copyOne, w.copyOne, w.deleteKey, w.deleteVersion, w.deleteVersion,
 			w.deleteOne, w.claimOne, w.claimOne, w.settleOne, w.settleOne, w.review, w.review,
-			w.tag, w.retain, w.holdOne, w.configure, w.configure, w.lookUp, w.wait, w.restart,
+			w.rescanOne, w.rescanOne, w.claimOne, w.settleOne, w.destroy, w.tag, w.retain, w.holdOne, w.configure, w.configure, w.lookUp, w.wait, w.restart,
 		}
 	})
 }
@@ -93,6 +101,7 @@ func simulate(t *testing.T, keys []string, moves func(*world) []func()) {
 				uploads: make(map[registry.UploadID]*modelUpload), objects: make(map[registry.ObjectID]*modelObject),
 				dropped: make(map[registry.BlobKey]bool),
 			}
+			w.bob = w.actor(acme, "bob")
 			w.addBuckets()
 			all := moves(w)
 			for i := range steps {
@@ -258,9 +267,13 @@ func (w *world) claimOne() {
 	for _, o := range w.objects {
 		due = due || o.state == registry.ObjectQuarantined && !o.held
 	}
-	if err != nil {
+	w.forgetLapsed()
+	if err != nil || c.Rescan {
 		if due {
 			w.Fatalf("nothing to claim (%v), the model has some", err)
+		}
+		if err == nil {
+			w.claimedRescan(c)
 		}
 		return
 	}
@@ -300,6 +313,10 @@ func (w *world) settleOne() {
 	i := w.random.IntN(len(w.claims))
 	c := w.claims[i]
 	w.claims = slices.Delete(w.claims, i, i+1)
+	if c.Rescan {
+		w.settleRescan(c)
+		return
+	}
 	o := w.objects[c.Object.ID]
 	current := o.state == registry.ObjectScanning && o.claim == c.Number && !o.moving
 	if w.random.IntN(5) == 0 {
@@ -324,7 +341,8 @@ func (w *world) settleOne() {
 	w.agree("settle", err, nil)
 	switch v.Result {
 	case registry.VerdictInfected:
-		o.state = registry.ObjectRejected
+		w.reject(o)
+		w.rejectTwins(o)
 	case registry.VerdictIncomplete:
 		o.state, o.held = registry.ObjectQuarantined, true
 	case registry.VerdictClean:
@@ -364,11 +382,12 @@ func (w *world) publishOne() {
 
 func (w *world) review() {
 	id, o := w.anyObject()
-	d := registry.Release
-	if w.random.IntN(2) == 0 {
-		d = registry.RejectObject
+	d := pick(w, []registry.Decision{registry.Release, registry.Release, registry.RejectObject, registry.RejectObject, registry.Confirm})
+	by, second := w.amy, w.random.IntN(2) == 0
+	if second {
+		by = w.bob
 	}
-	_, shared, err := w.Review(w.ctx(), w.amy, id, d, "test")
+	row, shared, err := w.Review(w.ctx(), by, id, registry.Ruling{Decision: d, Reason: "test"})
 	if o == nil || o.marker {
 		w.agree("review", err, registry.ErrNotFound)
 		return
@@ -376,19 +395,26 @@ func (w *world) review() {
 	held := o.state == registry.ObjectQuarantined && o.held
 	switch {
 	case d == registry.Release && (held || o.state == registry.ObjectRejected):
-		if o.buried {
+		if o.buried || o.destroyed {
 			w.agree("release", err, registry.ErrConflict)
 			return
 		}
 		w.agree("release", err, nil)
+		if o.bucket == "strict" && (o.proposer == "" || o.proposer == by.Principal) {
+			if o.proposer = by.Principal; row.Proposal == nil || row.Proposal.By != by.Principal {
+				w.Fatalf("a release that needs two is %+v", row.Proposal)
+			}
+			return
+		}
 		o.held = false
-		row, err := w.Object(w.ctx(), acme, id)
-		w.must(err)
 		o.moving = len(row.Targets) > 0
 		w.show(o)
-	case d == registry.RejectObject && (held || o.state == registry.ObjectPublished):
+	case d == registry.Confirm && o.state == registry.ObjectRejected:
+		w.agree("confirm", err, nil)
+		o.proposer = ""
+	case held && d != registry.Release || d == registry.RejectObject && o.state == registry.ObjectPublished:
 		w.agree("reject", err, nil)
-		o.state, o.held = registry.ObjectRejected, false
+		w.reject(o)
 		w.rejectSharing(o, shared)
 	default:
 		w.agree("review", err, registry.ErrConflict)
@@ -420,7 +446,7 @@ func (w *world) deleteOne() {
 			}
 		}
 	}
-	o.state, o.held = registry.ObjectDeleted, false
+	o.delete()
 }
 
 func (w *world) wait() {
@@ -471,7 +497,7 @@ func (w *world) compare() {
 			continue
 		}
 		w.must(err)
-		if got.State != o.state || got.Held != o.held || got.Overtaken != o.buried || got.Versioned != o.versioned || len(got.Targets) > 0 != o.moving {
+		if got.State != o.state || got.Held != o.held || got.Overtaken != o.buried || got.Destroyed != o.destroyed || got.Versioned != o.versioned || len(got.Targets) > 0 != o.moving {
 			w.Fatalf("object %s is %s (held %v, overtaken %v, versioned %v), the model says %+v",
 				id, got.State, got.Held, got.Overtaken, got.Versioned, *o)
 		}

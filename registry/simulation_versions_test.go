@@ -33,12 +33,13 @@ func (w *world) addBuckets() {
 			Mode: registry.LockGovernance, Days: 1,
 		}},
 	}
+	w.buckets = append(w.buckets, &modelBucket{name: "strict"})
 	for _, b := range w.buckets[2:] {
 		intake := registry.IntakeQuarantine
 		if b.direct {
 			intake = registry.IntakeDirect
 		}
-		w.must(w.CreateBucket(w.ctx(), w.amy, registry.Bucket{Name: b.name, Intake: intake, Lock: b.lock}))
+		w.must(w.CreateBucket(w.ctx(), w.amy, registry.Bucket{Name: b.name, Intake: intake, Lock: b.lock, Scan: registry.ScanRules{TwoPersons: b.name == "strict"}}))
 	}
 }
 
@@ -110,7 +111,7 @@ func (w *world) locked(o *modelObject, bypass bool) bool {
 
 // show publishes in the model. Of the null version only the latest is left.
 func (w *world) show(o *modelObject) {
-	o.state = registry.ObjectPublished
+	o.state, o.proposer = registry.ObjectPublished, ""
 	w.learn(o)
 	if o.versioned {
 		return
@@ -123,7 +124,7 @@ func (w *world) show(o *modelObject) {
 		case w.locked(x, false):
 			x.versioned = true
 		default:
-			x.state, x.held = registry.ObjectDeleted, false
+			x.delete()
 		}
 	}
 }
@@ -141,14 +142,7 @@ func (w *world) learn(o *modelObject) {
 // rejectSharing rejects what shares bytes with o.
 func (w *world) rejectSharing(o *modelObject, told []registry.Object) {
 	var want, got []registry.ObjectID
-	for id, x := range w.objects {
-		switch {
-		case x == o || x.blob != o.blob || o.blob == "":
-		case x.state == registry.ObjectPublished || x.state == registry.ObjectQuarantined || x.state == registry.ObjectScanning:
-			x.state, x.held = registry.ObjectRejected, false
-			want = append(want, id)
-		}
-	}
+	want = w.rejectTwins(o)
 	for _, x := range told {
 		got = append(got, x.ID)
 	}
@@ -333,7 +327,13 @@ func (o *modelObject) end() {
 		o.buried = true
 		return
 	}
-	o.state, o.held = registry.ObjectDeleted, false
+	o.delete()
+}
+
+// delete deletes in the model.
+func (o *modelObject) delete() {
+	o.state, o.held, o.proposer = registry.ObjectDeleted, false, ""
+	o.rescan, o.rescanClaim, o.rescanLapses = false, 0, 0
 }
 
 // someVersion names a version, which may be gone, of another key, or nonsense.
@@ -599,7 +599,7 @@ func (w *world) compareGarbage() {
 	living, known := make(map[registry.BlobKey]bool), make(map[registry.BlobKey]bool)
 	for _, o := range w.objects {
 		known[o.blob] = true
-		if o.state != registry.ObjectDeleted || o.moving {
+		if o.state != registry.ObjectDeleted && !o.destroyed || o.moving {
 			living[o.blob] = true
 		}
 	}

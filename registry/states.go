@@ -30,6 +30,7 @@ const (
 	objectReject   step = "object.reject"    // infected or against policy
 	objectRelease  step = "object.release"   // an analyst publishes it
 	objectWithdraw step = "object.withdraw"  // an analyst rejects it, or what shares its bytes
+	objectRequeue  step = "object.requeue"   // what is held is to be inspected again
 	objectMark     step = "object.mark"      // a delete marker is born
 	objectDelete   step = "object.delete"
 )
@@ -75,6 +76,7 @@ var transitions = []transition{
 	{objectWithdraw, string(ObjectQuarantined), string(ObjectRejected)},
 	{objectWithdraw, string(ObjectScanning), string(ObjectRejected)}, // with what shares its bytes
 	{objectWithdraw, string(ObjectPublished), string(ObjectRejected)},
+	{objectRequeue, string(ObjectQuarantined), string(ObjectQuarantined)}, // held only
 	{objectMark, unborn, string(ObjectPublished)},
 	{objectDelete, string(ObjectPending), string(ObjectDeleted)},
 	{objectDelete, string(ObjectQuarantined), string(ObjectDeleted)},

@@ -32,6 +32,7 @@ var leads = map[step]string{
 	objectReject:   "scanning=rejected",
 	objectRelease:  "quarantined=published rejected=published",
 	objectWithdraw: "quarantined=rejected scanning=rejected published=rejected",
+	objectRequeue:  "quarantined=quarantined",
 	objectMark:     "=published",
 	objectDelete:   "pending=deleted quarantined=deleted scanning=deleted published=deleted rejected=deleted",
 }

@@ -22,6 +22,7 @@ type txn struct {
 
 	wroteKeys    bool // see keyring
 	wroteBuckets bool // see bucketring
+	told         bool // there is a new leaf, see bell
 }
 
 // stateful is a row that lives in one of the two machines.
@@ -50,8 +51,14 @@ func (t *txn) apply(s step, x stateful, ev *Event, edit func()) error {
 		x.index(before.add)
 	}
 	x.move(to)
+	if o, ok := x.(*Object); ok {
+		o.stepped(from, t.now)
+	}
 	if edit != nil {
 		edit()
+	}
+	if err := t.dropRenditions(x); err != nil {
+		return err
 	}
 	ev.From, ev.To = from, to
 	x.describe(ev)
@@ -149,6 +156,7 @@ func (t *txn) event(what EventType, by Actor) *Event {
 
 // record appends an event that belongs to no object.
 func (t *txn) record(ev *Event) (uint64, error) {
+	t.told = true
 	return t.l.append(t.Tx, ev)
 }
 
@@ -182,7 +190,7 @@ func (t *txn) leaves(o *Object, from uint64, limit int) (seqs []uint64, err erro
 
 // recordFor appends an event and puts it on the object's timeline.
 func (t *txn) recordFor(ev *Event, x stateful) (uint64, error) {
-	seq, err := t.l.append(t.Tx, ev)
+	seq, err := t.record(ev)
 	if err != nil {
 		return 0, err
 	}

@@ -39,6 +39,7 @@ const (
 	tPendingNames kv.Table = "names_pending"
 	tVersions     kv.Table = "versions"
 	tObjectParts  kv.Table = "object_parts"
+	tRenditions   kv.Table = "renditions"
 	tTimeline     kv.Table = "timeline"
 
 	tMultiparts     kv.Table = "multiparts"
@@ -52,6 +53,14 @@ const (
 	tScanDue    kv.Table = "scan_due"
 	tScanClaims kv.Table = "scan_claims"
 	tPromoting  kv.Table = "promoting"
+	tRescans    kv.Table = "rescans"
+	tRescanRuns kv.Table = "rescan_runs"
+	tRejected   kv.Table = "rejected"
+
+	tWebhooks        kv.Table = "webhooks"
+	tWebhookStates   kv.Table = "webhook_states"
+	tWebhookMessages kv.Table = "webhook_messages"
+	tWebhookDue      kv.Table = "webhook_due"
 
 	tIntents    kv.Table = "intents"
 	tGarbage    kv.Table = "garbage"
@@ -64,22 +73,24 @@ var ledgerTables = []kv.Table{
 	tMeta,
 	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotency, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tTimeline,
+	tObjects, tObjectStates, tNames, tPendingNames, tVersions, tObjectParts, tRenditions, tTimeline,
 	tMultiparts, tMultipartNames, tMultipartsDone, tParts, tUsedURLs, tUsedURLAge,
-	tScanDue, tScanClaims, tPromoting, tIntents, tGarbage, tReferences,
+	tScanDue, tScanClaims, tPromoting, tRescans, tRescanRuns, tRejected, tIntents, tGarbage, tReferences,
+	tWebhooks, tWebhookStates, tWebhookMessages, tWebhookDue,
 }
 
 // ledgerAppendTables are those whose keys grow, at least within a tenant.
 var ledgerAppendTables = []kv.Table{
 	tUploads, tUploadsBy, tUploadExpiry, tIdempotencyAge, tGrants,
-	tObjects, tObjectStates, tObjectParts, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
-	tScanDue, tIntents, tGarbage, tReferences,
+	tObjects, tObjectStates, tObjectParts, tRenditions, tTimeline, tMultiparts, tMultipartsDone, tParts, tUsedURLAge,
+	tScanDue, tRejected, tIntents, tGarbage, tReferences,
 }
 
 // ledgerQuietTables are those that few commits write: who there is, and what their
 // buckets are like.
 var ledgerQuietTables = []kv.Table{
 	tTenants, tPathHashes, tPrincipals, tBlocked, tKeys, tKeyList, tTokens, tTokenList, tURLKeys, tURLKeyList, tBuckets, tBucketDocs,
+	tWebhooks, tWebhookStates, tWebhookMessages, tWebhookDue,
 }
 
 // Keys of the meta table.

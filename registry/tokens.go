@@ -140,3 +140,30 @@ func (l *Ledger) RevokeToken(ctx context.Context, by Actor, tenant TenantName, i
 	}
 	return nil
 }
+
+// StillProved returns nil while what proved the actor would prove it again: ErrRevoked or
+// ErrTenantSuspended if it, its principal or its tenant was stopped, ErrNotFound for a
+// token that is over. It is for what goes on long after it was authorised.
+func (l *Ledger) StillProved(ctx context.Context, a Actor) error {
+	err := l.view(ctx, func(t *txn) error {
+		if err := t.alive(a.Tenant, a.Principal, a.Credential); err != nil || !strings.HasPrefix(a.Credential, prefixToken) {
+			return err
+		}
+		hash, err := t.get(tTokenList, keyOf(a.Tenant, a.Credential))
+		if err != nil {
+			return err
+		}
+		var row Token
+		if err := t.load(tTokens, hash, &row); err != nil {
+			return err
+		}
+		if !t.now.Before(row.ExpiresAt) {
+			return ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("still proved: %w", err)
+	}
+	return nil
+}

@@ -155,6 +155,8 @@ type Bucket struct {
 	// PresignMaxTTL is the longest lifetime of URLs that SDKs sign for it; 0 is
 	// the tenant's. The shorter of the two counts.
 	PresignMaxTTL time.Duration `json:"presign_max_ttl,omitempty"`
+	// Scan is how its objects are inspected.
+	Scan ScanRules
 }
 
 // Versioning is what a bucket does with what a write or a delete replaces; see
@@ -353,6 +355,22 @@ type Object struct {
 	// first of the object's timeline, which has rows for the later ones only: most
 	// objects have none. 0 if the timeline has it too, as of rows written before.
 	Born uint64
+	// Renditions is how many clean copies were made of it; what they are is a row of
+	// its own, see Ledger.Renditions.
+	Renditions int
+	// RejectedAt is when it was rejected; zero in every other state.
+	RejectedAt time.Time
+	// Destroyed: rejected, and its bytes were given up after the time that they were
+	// kept for review.
+	Destroyed bool
+	// Proposal is a release that waits for a second analyst.
+	Proposal *Ruling
+	// Ruling is the last decision of analysts that was carried out.
+	Ruling *Ruling
+	// Rescan is its place in the queue of what is published and inspected again.
+	Rescan *Rescan
+	// Doubt is what its last rescan said, if that could not judge it.
+	Doubt *Verdict
 }
 
 // VersionID is what S3 calls this version of its key: "null", or the id that the
@@ -395,11 +413,14 @@ const (
 	GrantGet GrantOp = "get"
 )
 
-// Disposition of a download by grant. Sessions' downloads are attachments.
+// Disposition of a download by grant.
 type Disposition string
 
 const (
 	Attachment Disposition = "attachment"
+	// Inline lets a browser show what it gets. Only renditions can be shown: objects
+	// are the bytes of strangers.
+	Inline Disposition = "inline"
 )
 
 // Grant is what a signed URL stands for.
@@ -416,6 +437,8 @@ type Grant struct {
 	ExpiresAt   time.Time
 	Revoked     bool
 	Part        int // of a session in parts, from 1; 0 if it is for the whole
+	// Rendition is the name of the one that a GET is for; "" is the object itself.
+	Rendition string
 }
 
 // Page asks for one page of a list, newest first unless the verb says

@@ -218,12 +218,12 @@ func TestReleaseIntoItsPlace(t *testing.T) {
 	h := versionedHouse(t)
 	one, two := h.put(versioned, "k", "one"), h.put(versioned, "k", "two")
 	for _, o := range []registry.Object{two, one} {
-		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+		_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 		h.must(err)
 	}
 	three := h.put(versioned, "k", "three")
 	h.must(h.deleteKey(versioned, "k"))
-	_, _, err := h.Review(h.ctx(), h.amy, two.ID, registry.Release, "false_alarm")
+	_, _, err := h.Review(h.ctx(), h.amy, two.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 	h.must(err)
 	got := h.versions(versioned)
 	if len(got) != 3 || !got[0].Marker || got[1].Object != three.ID || got[2].Object != two.ID || got[2].Latest {
@@ -232,7 +232,7 @@ func TestReleaseIntoItsPlace(t *testing.T) {
 	// A delete of the version itself is the end of its chances.
 	_, err = h.deletion(versioned, registry.Deletion{Key: "k", Version: one.VersionID()})
 	h.must(err)
-	_, _, err = h.Review(h.ctx(), h.amy, one.ID, registry.Release, "false_alarm")
+	_, _, err = h.Review(h.ctx(), h.amy, one.ID, registry.Ruling{Decision: registry.Release, Reason: "false_alarm"})
 	h.want(err, registry.ErrConflict)
 }
 
@@ -247,7 +247,7 @@ func TestRejectingWithdrawsCopies(t *testing.T) {
 	shown, queued, scanning := clone(versioned, "k"), clone(files, "k"), clone(files, "l")
 	h.put(direct, "same content", "one") // other bytes
 	claim := h.claim()
-	_, shared, err := h.Review(h.ctx(), h.amy, shown.ID, registry.RejectObject, "late_find")
+	_, shared, err := h.Review(h.ctx(), h.amy, shown.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 	h.must(err)
 	if len(shared) != 3 {
 		t.Errorf("%d objects were withdrawn with it", len(shared))

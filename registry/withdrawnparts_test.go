@@ -14,7 +14,7 @@ func TestRejectingWithdrawsPartsOfOpenUploads(t *testing.T) {
 	u := h.multipart(direct, "parts")
 	own := u.part(1, "a", 5*mib)
 	u.copied(2, o, 0, o.Size)
-	_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.RejectObject, "late_find")
+	_, _, err := h.Review(h.ctx(), h.amy, o.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "late_find"})
 	h.must(err)
 	_, err = h.CompleteMultipart(h.ctx(), h.amy, u.completion())
 	h.want(err, registry.ErrPart)

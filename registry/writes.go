@@ -19,6 +19,8 @@ type NewObject struct {
 	// Verdict is what inspection said before the answer, if it was asked. A
 	// direct bucket shows nothing without a clean one.
 	Verdict Verdict
+	// Renditions are what it made, their blobs' intents of this epoch.
+	Renditions []Rendition
 }
 
 // PutObject accepts an S3 write, in one commit. In a bucket that is direct now,
@@ -69,6 +71,10 @@ func (t *txn) putObject(by Actor, b *Bucket, n NewObject) (Object, error) {
 		Extents: []Extent{{Blob: n.Intent.Key, Length: n.Stored.Size}},
 	}
 	o.keep(n.Kept)
+	o.Tenant = by.Tenant
+	if err := t.settleRenditions(&o, n.Verdict, n.Renditions); err != nil {
+		return o, err
+	}
 	return o, t.accept(by, b, &o, t.event(EventObjectPut, by), n.Verdict)
 }
 

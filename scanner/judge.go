@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 
 	"sallyport/registry"
@@ -39,7 +38,10 @@ func (w *Worker) judge(ctx context.Context, c registry.Claim) error {
 	switch {
 	case lost:
 		w.m.settled.WithLabelValues("lost").Inc()
-		return nil
+		if len(c.Renditions) == 0 {
+			return nil
+		}
+		err = w.cfg.Queue.Pause(end, c) // in vain, but what was kept for it is given up
 	case err == nil:
 		w.down.Store(false)
 		w.m.settled.WithLabelValues(string(v.Result)).Inc()
@@ -121,61 +123,22 @@ func (w *Worker) keep(ctx context.Context, cancel context.CancelCauseFunc, c reg
 	return func() { close(quit); <-done }
 }
 
-var errBadResult = errors.New("scanner: engine gave no known result")
-
-// scan runs the engines in order and stops at the first that is not content. It
-// notes in the claim what digest was read.
+// scan has the panel look at the object and stores what came of it. It notes in the
+// claim what digest was read.
 func (w *Worker) scan(ctx context.Context, c *registry.Claim) (registry.Verdict, string, error) {
 	claim := *c
-	in := Input{Object: c.Object, Open: func(ctx context.Context) (io.ReadCloser, error) {
+	o, err := w.cfg.Panel.Judge(ctx, Case{Object: c.Object, Rules: c.Rules, Tries: c.Tries, Open: func(ctx context.Context) (io.ReadCloser, error) {
 		return w.cfg.Queue.Content(ctx, claim)
-	}}
-	v := registry.Verdict{Result: registry.VerdictClean, Attempts: c.Tries + 1}
-	detected := ""
-	for _, engines := range [][]Engine{w.cfg.Inspect, w.cfg.Malware} {
-		for _, e := range engines {
-			r, err := w.ask(ctx, e, in)
-			if err != nil {
-				return registry.Verdict{}, "", fmt.Errorf("%s: %w", e.Name(), err)
-			}
-			if r.Detected != "" {
-				detected = r.Detected
-			}
-			if r.SHA256 != "" {
-				c.SHA256 = r.SHA256
-			}
-			v.Engines = append(v.Engines, registry.EngineNote{
-				Name: e.Name(), Version: r.Version, Result: string(r.Result), Signature: r.Signature})
-			if r.Result != registry.VerdictClean {
-				v.Result, v.Reason, v.At = r.Result, r.Reason, w.cfg.Now()
-				return v, detected, nil
-			}
-		}
-	}
-	if w.cfg.Required && len(w.cfg.Malware) == 0 {
-		v.Result, v.Reason = registry.VerdictIncomplete, ReasonScannerRequired
-	}
-	v.At = w.cfg.Now()
-	return v, detected, nil
-}
-
-// ask runs one engine and turns its panic into an error of this object.
-func (w *Worker) ask(ctx context.Context, e Engine, in Input) (r Result, err error) {
-	start := w.cfg.Now()
-	defer func() {
-		if v := recover(); v != nil {
-			w.cfg.Log.ErrorContext(ctx, "scan engine panicked", "engine", e.Name(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			err = panicked{v}
-		}
-		w.m.seconds.WithLabelValues(e.Name()).Observe(w.cfg.Now().Sub(start).Seconds())
-	}()
-	r, err = e.Scan(ctx, in)
+	}})
 	if err != nil {
-		return Result{}, err
+		return registry.Verdict{}, "", err
 	}
-	switch r.Result {
-	case registry.VerdictClean, registry.VerdictInfected, registry.VerdictRefused, registry.VerdictIncomplete:
-		return r, nil
+	defer o.Close()
+	err = o.keepIn(ctx, c, func(ctx context.Context, r registry.Rendition, body io.Reader) (registry.Rendition, error) {
+		return w.cfg.Queue.Keep(ctx, claim, r, body)
+	})
+	if err != nil {
+		return registry.Verdict{}, "", err
 	}
-	return Result{}, errBadResult
+	return o.Verdict, o.Detected, nil
 }

@@ -28,14 +28,7 @@ const (
 // Config of a Worker.
 type Config struct {
 	Queue Queue
-	// Inspect are the built-in engines, in order. A malware verdict is not
-	// theirs to give.
-	Inspect []Engine
-	// Malware are the engines that look for malware, in order; none is
-	// allowed unless Required.
-	Malware []Engine
-	// Required holds every object for review while Malware is empty.
-	Required bool
+	Panel *Panel
 
 	Name    string        // of this worker in claims; "" is "worker"
 	Workers int           // objects judged at once; 0 is 2

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +53,11 @@ func (q *queue) Content(context.Context, registry.Claim) (io.ReadCloser, error) 
 	return io.NopCloser(strings.NewReader("content")), nil
 }
 
+func (q *queue) Keep(_ context.Context, _ registry.Claim, r registry.Rendition, body io.Reader) (registry.Rendition, error) {
+	_, err := io.Copy(io.Discard, body)
+	return r, err
+}
+
 func (q *queue) Renew(context.Context, registry.Claim) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,7 +101,7 @@ func (e engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, err
 }
 
 func worker(q *queue, e engine, change func(*scanner.Config)) *scanner.Worker {
-	c := scanner.Config{Queue: q, Inspect: []scanner.Engine{e}, Now: time.Now}
+	c := scanner.Config{Queue: q, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{e}, Now: time.Now}), Now: time.Now}
 	if change != nil {
 		change(&c)
 	}
@@ -220,5 +226,30 @@ func wait(t *testing.T, c <-chan struct{}) {
 	case <-c:
 	case <-time.After(20 * time.Second):
 		t.Fatal("waited too long")
+	}
+}
+
+// What was made of an object whose claim was lost is given back to the queue, which
+// alone knows where it is.
+func TestALostClaimGivesUpWhatWasMade(t *testing.T) {
+	q := newQueue(1)
+	q.lost = true
+	w := worker(q, func(ctx context.Context, _ scanner.Input) (scanner.Result, error) {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			return scanner.Result{}, err
+		}
+		select {
+		case <-ctx.Done(): // it finished all the same
+		case <-time.After(20 * time.Second):
+			return scanner.Result{}, errors.New("the scan was not ended")
+		}
+		return scanner.Result{Result: registry.VerdictClean, Renditions: []scanner.Rendition{{File: f}}}, nil
+	}, func(c *scanner.Config) { c.Lease = 30 * time.Millisecond })
+	if did, err := w.Once(t.Context()); !did || err != nil {
+		t.Fatal(did, err)
+	}
+	if got := q.endings(); len(got) != 1 || got[0] != "pause" {
+		t.Errorf("ended with %q, want a pause", got)
 	}
 }

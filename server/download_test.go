@@ -38,6 +38,24 @@ func TestDressDownload(t *testing.T) {
 	}
 }
 
+func TestDressInline(t *testing.T) {
+	var h fasthttp.ResponseHeader
+	server.DressInline(&h, "image/png", "a.png")
+	for name, want := range map[string]string{
+		"Content-Type":                 "image/png",
+		"Content-Disposition":          `inline; filename="a.png"; filename*=UTF-8''a.png`,
+		"X-Content-Type-Options":       "nosniff",
+		"Content-Security-Policy":      server.Sandbox,
+		"Referrer-Policy":              "no-referrer",
+		"Cross-Origin-Resource-Policy": "cross-origin",
+		"Cache-Control":                "private, no-store",
+	} {
+		if got := string(h.Peek(name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // FuzzDressDownload: whatever an object is called and said to be, the answer has
 // our headers and no others, and the file its name.
 func FuzzDressDownload(f *testing.F) {

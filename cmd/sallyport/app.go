@@ -60,10 +60,10 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "write JSON instead of text")
 	root.AddGroup(&cobra.Group{ID: "server", Title: "Server:"}, &cobra.Group{ID: "client", Title: "Client of a running server:"})
-	a.add(root, "server", a.serveCommand(), a.doctorCommand(), a.fsckCommand(), a.versionCommand())
+	a.add(root, "server", a.serveCommand(), a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.sandboxCommand())
 	for _, command := range []*cobra.Command{
 		a.uploadCommand(), a.downloadCommand(), a.objectsCommand(), a.profileCommand(),
-		a.tenantCommand(), a.keyCommand(), a.tokenCommand(), a.auditCommand(), a.clockCommand(),
+		a.tenantCommand(), a.keyCommand(), a.tokenCommand(), a.webhookCommand(), a.eventsCommand(), a.auditCommand(), a.clockCommand(),
 	} {
 		flags := command.PersistentFlags()
 		flags.StringVar(&a.endpoint, "endpoint", "", "URL of the control port (SALLYPORT_ENDPOINT; default http://127.0.0.1:9001)")

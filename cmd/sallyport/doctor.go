@@ -51,7 +51,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	var quick bool
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check configuration, clock, data directory, backend, certificates and endpoints",
+		Short: "Check configuration, clock, data directory, backend, certificates, endpoints and engines",
 		Long: `Doctor looks at the configuration that serve would start with, and at the server if
 it runs. It prints one line per check, ok, warn or fail, and exits with 1 if one
 failed. Run it as the user that runs the server.`,
@@ -83,7 +83,7 @@ func (d *doctor) run(ctx context.Context, quick bool) error {
 	d.checkBackend(ctx)
 	d.checkTLS()
 	d.checkEndpoints(ctx)
-	d.warn("scanner", noMalwareEngine(d.cfg))
+	d.checkScanner(ctx)
 	return d.verdict()
 }
 

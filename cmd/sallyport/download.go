@@ -20,7 +20,8 @@ import (
 // downloader is the download command's flags.
 type downloader struct {
 	*app
-	output string
+	output    string
+	rendition string
 }
 
 func (a *app) downloadCommand() *cobra.Command {
@@ -32,6 +33,7 @@ func (a *app) downloadCommand() *cobra.Command {
 		RunE:  a.remote(d.run),
 	}
 	command.Flags().StringVarP(&d.output, "output", "o", "", "file to write, replaced if it exists; - is standard output (default: the object's own name, which must be free)")
+	command.Flags().StringVar(&d.rendition, "rendition", "", "fetch this clean copy instead; see objects renditions")
 	return command
 }
 
@@ -40,9 +42,13 @@ func (d *downloader) run(ctx context.Context, c *client.Client, args []string) e
 	if err != nil {
 		return err
 	}
+	rendition, err := d.find(ctx, c, object.ObjectID)
+	if err != nil {
+		return err
+	}
 	if d.output == "-" {
 		w := bufio.NewWriter(d.out)
-		if err := c.Download(ctx, object, w); err != nil {
+		if err := c.Download(ctx, object, rendition, w); err != nil {
 			return err
 		}
 		return w.Flush()
@@ -50,11 +56,17 @@ func (d *downloader) run(ctx context.Context, c *client.Client, args []string) e
 	path := d.output
 	if path == "" {
 		path = localName(object)
+		if rendition != nil {
+			path = renditionName(object, rendition)
+		}
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: exists; name another file with -o", path)
 		}
 	}
-	if err := d.save(ctx, c, object, path); err != nil {
+	if rendition != nil {
+		object.Size, object.SHA256 = rendition.Size, &rendition.SHA256
+	}
+	if err := d.save(ctx, c, object, rendition, path); err != nil {
 		return err
 	}
 	if d.json {
@@ -65,7 +77,18 @@ func (d *downloader) run(ctx context.Context, c *client.Client, args []string) e
 }
 
 // save makes the file appear whole and checked, or not at all.
-func (d *downloader) save(ctx context.Context, c *client.Client, object client.Object, path string) (err error) {
+func (d *downloader) save(ctx context.Context, c *client.Client, object client.Object, rendition *client.Rendition, path string) error {
+	return writeWhole(path, func(w io.Writer) error {
+		if bar := d.progress(filepath.Base(path), object.Size); bar != nil {
+			w = &progressWriter{w: w, bar: bar}
+			defer bar.clear()
+		}
+		return c.Download(ctx, object, rendition, w)
+	})
+}
+
+// writeWhole makes a file appear with all that write writes, or not at all.
+func writeWhole(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".sallyport-*")
 	if err != nil {
 		return err
@@ -75,12 +98,7 @@ func (d *downloader) save(ctx context.Context, c *client.Client, object client.O
 			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
 		}
 	}()
-	var w io.Writer = f
-	if bar := d.progress(filepath.Base(path), object.Size); bar != nil {
-		w = &progressWriter{w: f, bar: bar}
-		defer bar.clear()
-	}
-	if err := c.Download(ctx, object, w); err != nil {
+	if err := write(f); err != nil {
 		return err
 	}
 	if err := f.Chmod(0o644); err != nil {

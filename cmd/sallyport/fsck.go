@@ -212,12 +212,14 @@ func (f *fsck) checkObject(ctx context.Context, o *registry.Object) error {
 			return err
 		}
 	}
-	if !f.content {
-		return nil
+	if f.content {
+		problem, err := f.read(ctx, o)
+		if err != nil {
+			return err
+		}
+		f.damaged(problem, string(o.ID), o.Tenant, o.Size)
 	}
-	problem, err := f.read(ctx, o)
-	f.damaged(problem, string(o.ID), o.Tenant, o.Size)
-	return err
+	return f.checkRenditions(ctx, o)
 }
 
 // stat returns what is wrong with a blob that needs at least that many bytes.

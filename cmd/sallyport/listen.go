@@ -61,7 +61,7 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 	if s.control, err = f.newControl(); err != nil {
 		return err
 	}
-	parts := []collector{s.node.ledger, moves, worker, commits}
+	parts := []collector{s.node.ledger, moves, worker, s.engines, s.hooks, commits}
 	for _, l := range s.listeners() {
 		parts = append(parts, l)
 	}
@@ -88,7 +88,7 @@ func (s *service) listen(moves *pipeline.Pipeline, worker *scanner.Worker, commi
 func (f fronts) newS3() (*server.Listener, error) {
 	api := s3api.New(s3api.Config{
 		Pipeline: f.moves, Auth: f.authenticator(f.cfg.S3ExternalURL), Ledger: f.node.ledger,
-		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains, URL: f.s3URL,
+		Region: f.cfg.S3Region, Domains: f.cfg.S3Domains, URL: f.s3URL, InlineURL: f.cfg.DownloadsInlineURL,
 		CORSOrigins: f.cfg.S3CORSOrigins, ConsoleOrigins: []string{f.controlURL},
 		DebugSignatures: f.cfg.S3DebugSignatures, Log: f.log, Now: f.now,
 	})
@@ -107,7 +107,7 @@ func (f fronts) newControl() (*server.Listener, error) {
 	}
 	api := control.New(control.Config{
 		Pipeline: f.moves, Ledger: f.node.ledger, Auth: f.authenticator(external),
-		S3URL: f.s3URL, CORS: server.CORSRules{server.OpenCORS([]string{f.controlURL})},
+		S3URL: f.s3URL, InlineURL: f.cfg.DownloadsInlineURL, CORS: server.CORSRules{server.OpenCORS([]string{f.controlURL})},
 		Proxies: f.proxies, AllowPlain: f.cfg.ControlAllowPlain, Log: f.log,
 	})
 	return server.New(server.Config{

@@ -29,8 +29,9 @@ func (a *app) objectsCommand() *cobra.Command {
 	}
 	ls.Flags().StringVar(&filter.Profile, "profile", "", "only those of this profile")
 	ls.Flags().StringVar(&filter.State, "state", "", "only those in this state")
+	ls.Flags().BoolVar(&filter.Held, "held", false, "only those that wait for review")
 	limitFlag(ls, &limit)
-	return group("objects", "Show objects", ls)
+	return group("objects", "Show and review objects", ls, a.renditionsCommand(), a.reviewCommand(), a.rescanCommand(), a.givenCommand(), a.examineCommand())
 }
 
 // limitFlag gives a list command its --limit.

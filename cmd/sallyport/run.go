@@ -16,6 +16,7 @@ import (
 
 	"sallyport/cmd/sallyport/config"
 	"sallyport/server"
+	"sallyport/server/hooks"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -62,9 +63,11 @@ type service struct {
 	cfg         config.Config
 	log         *slog.Logger
 	node        *node
+	engines     *engines         // nil until they are made
 	credentials *rootCredentials // to show; nil when there are none
 	reachable   endpoints
 
+	hooks            *hooks.Dispatcher
 	s3, control, ops *server.Listener
 	failed           chan error // of listeners that stopped by themselves
 
@@ -140,10 +143,13 @@ func (s *service) stop(signals <-chan os.Signal) error {
 		s.cancel()
 	}
 	s.background.Wait()
+	var failures []error
+	if s.engines != nil {
+		failures = append(failures, s.engines.close())
+	}
 
 	end, done := context.WithTimeout(context.Background(), closeTime)
 	defer done()
-	var failures []error
 	if s.ops != nil {
 		if err := s.ops.Shutdown(end); err != nil {
 			s.log.Warn("operators' requests were cut", "err", err)
@@ -179,7 +185,9 @@ func (a *app) welcome(s *service, showCredentials bool) {
 
 // warn logs what an operator should know of from the start.
 func (s *service) warn() {
-	s.log.Warn(noMalwareEngine(s.cfg))
+	if !s.engines.inline.Malware() {
+		s.log.Warn(noMalwareEngine(s.cfg))
+	}
 	free, err := freeSpace(s.cfg.DataDir)
 	switch {
 	case err != nil:

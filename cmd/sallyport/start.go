@@ -14,6 +14,7 @@ import (
 	"sallyport/scanner"
 	"sallyport/scanner/inspect"
 	"sallyport/server"
+	"sallyport/server/hooks"
 )
 
 // startService opens everything, serves, and begins what goes on in the
@@ -35,9 +36,15 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 	if s.credentials, err = bootstrap(ctx, s.cfg, s.node.ledger); err != nil {
 		return err
 	}
+	if s.engines, err = newEngines(s.cfg, s.log, now); err != nil {
+		return err
+	}
 	moves := newPipeline(s, now)
-	worker := newWorker(s, moves, now)
+	worker := scanner.NewWorker(scanner.Config{
+		Queue: moves, Panel: s.engines.panel, Workers: s.cfg.ScannerWorkers, Now: now, Log: s.log,
+	})
 	moves.OnQueued(worker.Wake)
+	s.hooks = hooks.New(hooks.Config{Ledger: s.node.ledger, Targets: webhookTargets(s.cfg), Now: now, Log: s.log})
 	if err := s.listen(moves, worker, commits, now); err != nil {
 		return err
 	}
@@ -53,6 +60,8 @@ func (s *service) start(ctx context.Context, commits *ledgerMetrics, now func() 
 		moves.Run(background)
 	})
 	s.background.Go(func() { worker.Run(background) })
+	s.background.Go(func() { s.hooks.Run(background) })
+	s.background.Go(func() { s.engines.watchAge(background, now) })
 	s.warn()
 	return nil
 }
@@ -97,23 +106,28 @@ func newPipeline(s *service, now func() time.Time) *pipeline.Pipeline {
 	limits.GetURLTTL = s.cfg.DownloadsURLTTL
 	limits.PresignMaxTTL = s.cfg.PresignMaxTTL
 	limits.MaxSize = int64(s.cfg.UploadsMaxSize)
+	var signatures func(context.Context) (map[string]string, error)
+	if s.cfg.ScannerRescanOnUpdate && s.engines.inline.Malware() {
+		signatures = s.engines.signatures
+	}
 	return pipeline.New(pipeline.Config{
 		Ledger: s.node.ledger, Blobs: s.node.blobs, Limits: limits, Now: now, Log: s.log,
 		Detect: inspect.Detect, Lineage: inspect.Lineage,
 		ScannerRequired: s.cfg.ScannerRequired,
+		Judge:           s.engines.inline,
+		KeepRejected:    s.cfg.ScannerKeepRejected,
+		Signatures:      signatures,
+		RescanEvery:     s.cfg.ScannerRescanEvery,
 		MinFree:         uint64(s.cfg.DataMinFree),
 		SpoolDir:        filepath.Join(s.cfg.DataDir, spoolDir),
 		SpoolFree:       func() (uint64, error) { return freeSpace(s.cfg.DataDir) },
 		LifecycleEvery:  s.cfg.LifecycleEvery,
+		Targets:         webhookTargets(s.cfg),
 	})
 }
 
-func newWorker(s *service, queue scanner.Queue, now func() time.Time) *scanner.Worker {
-	return scanner.NewWorker(scanner.Config{
-		Queue: queue, Inspect: []scanner.Engine{&inspect.Engine{}},
-		Required: s.cfg.ScannerRequired, Workers: s.cfg.ScannerWorkers,
-		Now: now, Log: s.log,
-	})
+func webhookTargets(cfg config.Config) policy.Targets {
+	return policy.Targets{Hosts: cfg.WebhooksAllowHosts, Networks: cfg.WebhookNetworks()}
 }
 
 // checks is what readiness depends on: ledger and backend. Without the rest the
@@ -126,7 +140,7 @@ func (s *service) checks(worker *scanner.Worker) []server.Check {
 		}},
 		{Name: "backend", Importance: server.Essential, Probe: s.node.blobs.Check},
 		{Name: "scanner", Importance: server.Helpful, Probe: func(context.Context) error {
-			if worker.Down() {
+			if worker.Down() || s.engines.inline.Down() {
 				return scanner.ErrDown
 			}
 			return nil

@@ -79,9 +79,10 @@ func (p *Pipeline) copyObject(ctx context.Context, actor registry.Actor, req Cop
 	if err := p.limits.Whole(bucket, n.ContentType, src.Size); err != nil {
 		return c, err
 	}
-	if n.Verdict, err = p.inherited(ctx, bucket, n.ContentType, src); err != nil {
+	if err := p.judgeCopy(ctx, actor, &bucket, src, &n); err != nil {
 		return c, err
 	}
+	defer func() { p.dropKept(ctx, actor.Tenant, n.Renditions) }()
 	if a := req.ChecksumAlgorithm; a != "" {
 		sum, err := p.checksumOf(ctx, src, registry.Run{Object: src.ID, Length: src.Size}, a)
 		if err != nil {
@@ -136,26 +137,59 @@ func (r *CopyRequest) kept(src *registry.Object) registry.Kept {
 	return k
 }
 
-// inherited is the verdict on a whole copy: the source's, where the bucket publishes
-// at once. What it is declared as may be new, and is held against the content again.
-func (p *Pipeline) inherited(ctx context.Context, b registry.Bucket, contentType string, src registry.Object) (registry.Verdict, error) {
+// judgeCopy gives a whole copy its verdict, where the bucket publishes at once: the
+// source's, if that is by all the engines that the bucket's rules ask and they let pass no
+// more than these. What it is declared as may be new, and is held against the content
+// again.
+func (p *Pipeline) judgeCopy(ctx context.Context, actor registry.Actor, b *registry.Bucket, src registry.Object, n *registry.NewCopy) error {
 	if b.Intake != registry.IntakeDirect {
-		return registry.Verdict{}, nil // judged by the scan
+		return nil // judged by the scan
 	}
 	detected := src.DetectedType
 	if detected == "" && len(b.AllowedTypes) > 0 {
 		var err error
 		if detected, err = p.detect(ctx, src); err != nil {
-			return registry.Verdict{}, err
+			return err
 		}
 	}
-	if err := p.mayShow(b, contentType, detected, src.Size); err != nil {
-		return registry.Verdict{}, err
+	if err := p.mayShow(*b, n.ContentType, detected, src.Size); err != nil {
+		return err
 	}
-	if p.cfg.ScannerRequired || src.Verdict == nil {
-		return registry.Verdict{}, nil
+	o := src
+	o.ID, o.Upload, o.Principal = "", "", actor.Principal
+	o.Bucket, o.Key, o.ContentType = n.Bucket, n.Key, n.ContentType
+	inherits, err := p.inherits(ctx, b, &o, &src)
+	switch {
+	case err != nil:
+		return err
+	case inherits:
+		n.Verdict = *src.Verdict
+	case p.mode(b) == registry.ScanInline:
+		o.ID = src.ID // whose bytes they are
+		j, err := p.judge(ctx, b, o, nil)
+		if err != nil {
+			return err
+		}
+		n.Verdict, n.Renditions = j.verdict, j.renditions
 	}
-	return *src.Verdict, nil
+	return nil
+}
+
+// inherits tells whether a copy o in bucket b need not be inspected.
+func (p *Pipeline) inherits(ctx context.Context, b *registry.Bucket, o, src *registry.Object) (bool, error) {
+	mode := p.mode(b)
+	switch {
+	case src.Verdict == nil || src.Verdict.Result != registry.VerdictClean:
+		return false, nil
+	case p.cfg.Judge == nil, mode == registry.ScanDefault, mode == registry.ScanOff:
+		return !p.cfg.ScannerRequired, nil
+	}
+	from, err := p.bucketIfAny(ctx, src.Tenant, src.Bucket)
+	if err != nil {
+		return false, err
+	}
+	r, had := rules(b, o), rules(&from, src)
+	return p.cfg.Judge.Covers(*src.Verdict, r) && !narrower(r, had) && !repaints(r, had, src), nil
 }
 
 // checksumOf returns a checksum of a run of an object, base64: the recorded one if

@@ -266,10 +266,10 @@ func TestWithdrawingCutsReadersOfCopies(t *testing.T) {
 		}
 		defer rd.Close()
 	}
-	if _, err := r.Review(t.Context(), r.user("rob", registry.RoleReader), src.ID, registry.RejectObject, "bad"); !errors.Is(err, policy.ErrForbidden) {
+	if _, err := r.Review(t.Context(), r.user("rob", registry.RoleReader), src.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "bad"}); !errors.Is(err, policy.ErrForbidden) {
 		t.Errorf("a reader's review: %v, want ErrForbidden", err)
 	}
-	if _, err := r.Review(t.Context(), admin, src.ID, registry.RejectObject, "bad"); err != nil {
+	if _, err := r.Review(t.Context(), admin, src.ID, registry.Ruling{Decision: registry.RejectObject, Reason: "bad"}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "reader of the object", cut["k"])
@@ -282,7 +282,7 @@ func TestWithdrawingCutsReadersOfCopies(t *testing.T) {
 	if _, err := r.FindVersion(t.Context(), admin, "photos", "copy", ""); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("the copy of what was withdrawn: %v, want ErrNotFound", err)
 	}
-	if _, err := r.Review(t.Context(), admin, src.ID, registry.Release, "good"); err != nil {
+	if _, err := r.Review(t.Context(), admin, src.ID, registry.Ruling{Decision: registry.Release, Reason: "good"}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := r.readKey("photos", "k"); err != nil || !bytes.Equal(got, text) {

@@ -35,6 +35,8 @@ var (
 	ErrNoSpace = errors.New("pipeline: not enough space left")
 	// ErrCut: what allowed the transfer was revoked or deleted meanwhile.
 	ErrCut = errors.New("pipeline: transfer was cut by a revocation")
+	// ErrTooManyWatches: the tenant has as many streams of events open as it can.
+	ErrTooManyWatches = errors.New("pipeline: too many streams of events")
 	// ErrUnavailable is blob's, for those who know the pipeline only: the store
 	// of bytes is slow, overloaded or away.
 	ErrUnavailable = blob.ErrUnavailable

@@ -55,8 +55,8 @@ func (r *rig) story() (p progress, err error) {
 
 // faultRows are the faults of a story: every commit of the ledger and every call
 // of the store that it makes, each failing before and after it takes effect.
-func faultRows(t *testing.T, tell func(*rig) error) map[string]func(*rig) {
-	calm := newRig(t)
+func faultRows(t *testing.T, tell func(*rig) error, change ...func(*pipeline.Config)) map[string]func(*rig) {
+	calm := newRig(t, change...)
 	calm.bucket("photos")
 	count := &counting{Store: calm.faults.Store}
 	calm.faults.Store = count
@@ -83,11 +83,11 @@ func faultRows(t *testing.T, tell func(*rig) error) map[string]func(*rig) {
 
 // runFaults tells a story with each of its faults, and looks at what is kept: after
 // going on, and after being opened again.
-func runFaults(t *testing.T, rows map[string]func(*rig), tell func(*rig) (kept func(), err error)) {
+func runFaults(t *testing.T, rows map[string]func(*rig), tell func(*rig) (kept func(), err error), change ...func(*pipeline.Config)) {
 	for name, inject := range rows {
 		for _, reopen := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/reopen=%t", name, reopen), func(t *testing.T) {
-				r := newRig(t)
+				r := newRig(t, change...)
 				r.bucket("photos")
 				inject(r)
 				kept, err := tell(r)

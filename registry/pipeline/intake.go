@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -44,8 +45,11 @@ type intake struct {
 	sha256 hash.Hash
 	extra  hash.Hash // of want.algorithm, unless sha256 does
 	head   []byte    // nil unless wanted
-	n      atomic.Int64
-	err    error // sticky
+	// tee is what inspects the body on its way; nil if nobody does.
+	tee     io.WriteCloser
+	decided bool // the tee wants no more: the body will not be published
+	n       atomic.Int64
+	err     error // sticky
 }
 
 // newIntake returns an intake that must be closed after its last Read.
@@ -60,8 +64,13 @@ func newIntake(body Body, want expected, size int64, ls *lanes) *intake {
 // keepHead makes the intake remember the first bytes.
 func (in *intake) keepHead() { in.head = make([]byte, 0, min(in.size, headSize)) }
 
-// Interrupt lets a store end a Read that waits for the client.
-func (in *intake) Interrupt() { in.body.Interrupt() }
+// Interrupt lets a store end a Read that waits for the client, or for an engine.
+func (in *intake) Interrupt() {
+	in.body.Interrupt()
+	if in.tee != nil {
+		in.tee.Close()
+	}
+}
 
 // Read implements io.Reader.
 func (in *intake) Read(p []byte) (int, error) {
@@ -72,6 +81,10 @@ func (in *intake) Read(p []byte) (int, error) {
 	if n > 0 {
 		in.n.Add(int64(n))
 		in.hash(p[:n])
+	}
+	if bad := in.tell(p[:n]); bad != nil {
+		in.err = bad
+		return n, bad
 	}
 	if err == io.EOF && in.n.Load() == in.size {
 		if bad := in.verify(); bad != nil {
@@ -91,6 +104,21 @@ func (in *intake) hash(p []byte) {
 		in.extra.Write(p)
 	}
 	in.md5.write(p)
+}
+
+// errDecided ends a body that inspection has heard enough of.
+var errDecided = errors.New("pipeline: inspection has decided")
+
+// tell gives the tee what was read.
+func (in *intake) tell(p []byte) error {
+	if in.tee == nil || len(p) == 0 {
+		return nil
+	}
+	if _, err := in.tee.Write(p); err != nil {
+		in.decided = true
+		return errDecided
+	}
+	return nil
 }
 
 // close ends the hashing. The digests can be read then, and no more be written.

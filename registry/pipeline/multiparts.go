@@ -97,6 +97,8 @@ func (p *Pipeline) complete(ctx context.Context, actor registry.Actor, c registr
 		if err := p.inspect(ctx, actor, bucket, &c); err != nil {
 			return o, err
 		}
+		// Also if somebody else was faster: what the ledger took is left alone.
+		defer func() { p.dropKept(ctx, actor.Tenant, c.Renditions) }()
 	}
 	if !p.transfers.commit(x) {
 		return o, ErrCut
@@ -129,7 +131,22 @@ func (p *Pipeline) inspect(ctx context.Context, actor registry.Actor, b registry
 	if err := p.mayShow(b, o.ContentType, c.Detected, o.Size); err != nil {
 		return err
 	}
-	c.Verdict, c.Inspected = p.builtIn(), o.Extents
+	c.Inspected = o.Extents
+	switch p.mode(&b) {
+	case registry.ScanAsync:
+	case registry.ScanInline:
+		o.DetectedType, o.Principal = c.Detected, actor.Principal
+		j, err := p.judge(ctx, &b, o, nil)
+		if err != nil {
+			return err
+		}
+		c.Verdict, c.SHA256, c.Renditions = j.verdict, j.sha256, j.renditions
+		if j.detected != "" {
+			c.Detected = j.detected
+		}
+	default:
+		c.Verdict = p.builtIn(&b)
+	}
 	return nil
 }
 

@@ -103,9 +103,11 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 	if err != nil {
 		return o, err
 	}
+	var n registry.NewObject
 	done := false
 	defer func() {
 		if !done {
+			p.dropKept(ctx, t.actor.Tenant, n.Renditions)
 			p.giveUp(ctx, intent)
 		}
 	}()
@@ -116,14 +118,16 @@ func (p *Pipeline) putObject(ctx context.Context, t *ObjectTicket, body Body) (o
 	if p.cfg.Detect != nil {
 		in.keepHead()
 	}
+	if in.tee = p.tee(ctx, &t.bucket, size); in.tee != nil {
+		defer in.tee.Close()
+	}
 	if _, err := p.cfg.Blobs.Put(ctx, blob.Key(intent.Key), in, size); err != nil {
 		p.failed("put", err)
 		p.unsure(intent.Key, err)
 		o.Size = in.n.Load()
-		return o, explainPut(ctx, err)
+		return o, p.notStored(ctx, t, in, err)
 	}
-	n, err := p.newObject(t, intent, in)
-	if err != nil {
+	if n, err = p.newObject(ctx, t, intent, in); err != nil {
 		return o, err
 	}
 	if !p.transfers.commit(x) {
@@ -170,7 +174,7 @@ func (p *Pipeline) unused(ctx context.Context, actor registry.Actor, b registry.
 }
 
 // newObject is what to tell the ledger about bytes that arrived.
-func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake) (registry.NewObject, error) {
+func (p *Pipeline) newObject(ctx context.Context, t *ObjectTicket, intent registry.Intent, in *intake) (registry.NewObject, error) {
 	n := registry.NewObject{
 		Intent: intent, Bucket: t.req.Bucket, Key: t.req.Key,
 		Kept: t.req.Kept, Stored: in.stored(), Conditions: t.req.Conditions, OneUse: t.req.OneUse,
@@ -184,8 +188,43 @@ func (p *Pipeline) newObject(t *ObjectTicket, intent registry.Intent, in *intake
 	if err := p.mayShow(t.bucket, n.ContentType, n.Detected, n.Stored.Size); err != nil {
 		return n, err
 	}
-	n.Verdict = p.builtIn()
+	switch p.mode(&t.bucket) {
+	case registry.ScanAsync:
+		return n, nil
+	case registry.ScanInline:
+		j, err := p.judge(ctx, &t.bucket, arrived(t, &n), in.tee)
+		if err != nil {
+			return n, err
+		}
+		n.Verdict, n.Renditions = j.verdict, j.renditions
+		if j.detected != "" {
+			n.Detected = j.detected
+		}
+	default:
+		n.Verdict = p.builtIn(&t.bucket)
+	}
 	return n, nil
+}
+
+// notStored says what made a Put fail: inspection, or what explainPut knows.
+func (p *Pipeline) notStored(ctx context.Context, t *ObjectTicket, in *intake, err error) error {
+	if in.decided {
+		o := registry.Object{Tenant: t.actor.Tenant, Principal: t.actor.Principal, Bucket: t.req.Bucket}
+		if _, why := p.judge(ctx, &t.bucket, o, in.tee); why != nil {
+			return why
+		}
+	}
+	return explainPut(ctx, err)
+}
+
+// arrived is the object that bytes will be.
+func arrived(t *ObjectTicket, n *registry.NewObject) registry.Object {
+	return registry.Object{
+		ID: n.Intent.Object, Tenant: t.actor.Tenant, Principal: t.actor.Principal, Bucket: n.Bucket, Key: n.Key,
+		ContentType: n.ContentType, DetectedType: n.Detected, Filename: n.Filename,
+		Size: n.Stored.Size, SHA256: n.Stored.SHA256,
+		Extents: []registry.Extent{{Blob: n.Intent.Key, Length: n.Stored.Size}},
+	}
 }
 
 // mayShow is the type rule of a bucket that publishes at once. One that names its
@@ -198,31 +237,25 @@ func (p *Pipeline) mayShow(b registry.Bucket, declared, detected string, size in
 	return fmt.Errorf("%w: content is not what it is declared to be", policy.ErrTypeNotAllowed)
 }
 
-// builtIn is the verdict of inspection before the answer. There is none where
-// built-in inspection alone publishes nothing: the object is queued then.
-func (p *Pipeline) builtIn() registry.Verdict {
+// builtIn is the verdict of built-in inspection before the answer. There is none where
+// that alone publishes nothing: the object is queued then.
+func (p *Pipeline) builtIn(b *registry.Bucket) registry.Verdict {
 	if p.cfg.ScannerRequired {
 		return registry.Verdict{}
 	}
-	return registry.Verdict{
+	v := registry.Verdict{
 		Result: registry.VerdictClean, At: p.ledger.Now(), Attempts: 1,
 		Engines: []registry.EngineNote{{Name: "inspect", Result: string(registry.VerdictClean)}},
 	}
+	if b.Scan.Mode == registry.ScanOff {
+		// As scanner's Panel has it.
+		v.Engines = append(v.Engines, registry.EngineNote{Name: "malware", Result: "off"})
+	}
+	return v
 }
 
 func (p *Pipeline) content(b registry.Bucket, declared, detected string, size int64) policy.Content {
 	return policy.Content{Declared: declared, Detected: detected, Size: size, Allowed: b.AllowedTypes, Lineage: p.cfg.Lineage}
-}
-
-// giveUp gives a key back that nothing was committed under. If that fails, the
-// next start finds the intent.
-func (p *Pipeline) giveUp(ctx context.Context, intent registry.Intent) {
-	ctx, cancel := fresh(ctx)
-	defer cancel()
-	if err := p.ledger.ReleaseBlob(ctx, intent); err != nil && !errors.Is(err, registry.ErrFenced) {
-		p.log.ErrorContext(ctx, "intent not given back", "err", err)
-	}
-	p.sweepSoon()
 }
 
 // Object returns an object's row, whatever its state.

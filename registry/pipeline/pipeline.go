@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"sallyport/registry"
@@ -25,9 +27,26 @@ type Config struct {
 	Detect  func(head []byte) string
 	Lineage func(mediaType string) []string
 
+	// Judge inspects what is written to buckets that scan inline; nil has built-in
+	// inspection only.
+	Judge Judge
+	// KeepRejected is how long rejected bytes are kept where the bucket does not say.
+	// 0 is for ever.
+	KeepRejected time.Duration
+	// Signatures returns the version of each malware engine's signatures; when one
+	// changes, everything published is inspected again. nil does not look.
+	Signatures func(context.Context) (map[string]string, error)
+	// RescanEvery is how often everything published is inspected again in any case. 0
+	// is never.
+	RescanEvery time.Duration
+	// RescanCheck is how often Run looks at the two. 0 is 1 min.
+	RescanCheck time.Duration
 	// ScannerRequired queues what is written to direct buckets for the scan
 	// worker, too: nothing is published that only built-in inspection saw.
 	ScannerRequired bool
+
+	// Targets are where webhooks may be sent.
+	Targets policy.Targets
 
 	// MinFree is the room, in bytes, that new bodies must leave in a store
 	// that knows its own.
@@ -65,9 +84,12 @@ type Pipeline struct {
 	limits    policy.Limits
 	log       *slog.Logger
 	transfers transfers
+	watches   watches
 	unsettled unsettled
+	owed      owed
 	lanes     lanes
 	promoting inFlight[registry.ObjectID]
+	rescans   atomic.Bool // a run of them may be under way
 	setbacks  setbacks
 	nudge     chan struct{} // wakes the sweep of Run
 	queued    func()        // see OnQueued
@@ -91,6 +113,7 @@ func New(cfg Config) *Pipeline {
 		{&cfg.Linger, time.Minute},
 		{&cfg.SweepEvery, time.Minute},
 		{&cfg.PromoteEvery, 5 * time.Second},
+		{&cfg.RescanCheck, time.Minute},
 		{&cfg.RotateEvery, 24 * time.Hour},
 		{&cfg.LifecycleEvery, time.Hour},
 	} {

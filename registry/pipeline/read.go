@@ -20,6 +20,9 @@ type Found struct {
 	Object registry.Object
 	// Grant is the URL's it was found by; its ID is "" otherwise.
 	Grant registry.Grant
+	// Rendition is what of the object was found; its name is "" for the object itself.
+	// Object is then as the rendition's bytes have it.
+	Rendition registry.Rendition
 
 	p       *Pipeline
 	seen    uint64
@@ -28,7 +31,8 @@ type Found struct {
 }
 
 // FindObject finds an object by its id, for a reader of the control port.
-// registry.ErrNotPublished if it is in any other state.
+// registry.ErrHeld if it waits for an analyst, registry.ErrNotPublished if it is in any
+// other state.
 func (p *Pipeline) FindObject(ctx context.Context, actor registry.Actor, id registry.ObjectID) (*Found, error) {
 	f, err := p.findObject(ctx, actor, id)
 	return f, p.refuse("get", err)
@@ -65,6 +69,9 @@ func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error
 	if err == nil && t.Object.ID != req.Object {
 		err = registry.ErrGrantRevoked
 	}
+	if err == nil {
+		err = p.mayShowInline(ctx, &t)
+	}
 	if err != nil {
 		return nil, ofURL(t.Grant, fmt.Errorf("find: %w", err))
 	}
@@ -76,17 +83,23 @@ func (p *Pipeline) findGrant(ctx context.Context, req GetRequest) (*Found, error
 		return nil, ofURL(t.Grant, err)
 	}
 	f.Grant, f.subject.grant = t.Grant, t.Grant.ID
+	if t.Rendition.Name != "" {
+		f.show(t.Rendition)
+	}
 	return f, nil
 }
 
 // found is the one gate between a row and its bytes.
 func (p *Pipeline) found(seen uint64, o registry.Object, actor registry.Actor, again func(context.Context) (*Found, error)) (*Found, error) {
-	if o.State != registry.ObjectPublished {
+	switch {
+	case o.Held:
+		return nil, fmt.Errorf("find: %w", registry.ErrHeld)
+	case o.State != registry.ObjectPublished:
 		return nil, fmt.Errorf("find: %w", registry.ErrNotPublished)
 	}
 	s := subject{
 		tenant: actor.Tenant, principal: actor.Principal, credential: actor.Credential,
-		object: o.ID, upload: o.Upload, bucket: o.Bucket, key: o.Key,
+		object: o.ID, upload: o.Upload, bucket: o.Bucket, key: o.Key, reading: true,
 	}
 	if err := p.transfers.allowed(s); err != nil {
 		return nil, fmt.Errorf("find: %w", err)
@@ -108,7 +121,7 @@ const maxLooks = 100
 
 func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, error) {
 	r := &Reading{p: f.p}
-	was := f.Object.ID
+	was, of := f.Object.ID, f.Rendition
 	for range maxLooks {
 		r.entry = f.p.transfers.enter(f.seen, f.subject, func() {
 			r.cut.Store(true)
@@ -123,7 +136,7 @@ func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, e
 		if err != nil {
 			return nil, err
 		}
-		if now.Object.ID != was {
+		if now.Object.ID != was || now.Rendition != of {
 			// The headers were answered from another object.
 			return nil, fmt.Errorf("open: %w", registry.ErrNotFound)
 		}
@@ -133,7 +146,12 @@ func (f *Found) open(ctx context.Context, off, n int64, cut func()) (*Reading, e
 		return nil, fmt.Errorf("open: %w", blob.ErrUnavailable)
 	}
 	var err error
-	if r.src, err = f.p.openExtents(ctx, f.Object, off, n); err != nil {
+	if of.Name != "" {
+		r.src, err = f.openRendition(ctx, off, n)
+	} else {
+		r.src, err = f.p.openExtents(ctx, f.Object, off, n)
+	}
+	if err != nil {
 		f.p.transfers.leave(r.entry)
 		return nil, fmt.Errorf("open: %w", err)
 	}

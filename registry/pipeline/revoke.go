@@ -47,44 +47,20 @@ func (p *Pipeline) cutGone(ctx context.Context, match func(subject) bool) {
 	}
 }
 
-// Review carries out an analyst's decision on an object; see registry's Review. What
-// is withdrawn, with all that shares bytes with it, is read no further; what is
-// released is promoted at once, and if that fails Run tries again.
-func (p *Pipeline) Review(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Decision, why string) (registry.Object, error) {
-	if err := policy.Allow(actor, policy.ReviewObject, ""); err != nil {
-		return registry.Object{}, p.refuse("review", fmt.Errorf("review: %w", err))
-	}
-	o, shared, err := p.ledger.Review(ctx, actor, id, d, why)
-	if err != nil {
-		return registry.Object{}, p.refuse("review", err)
-	}
-	gone := map[registry.ObjectID]struct{}{o.ID: {}}
-	for i := range shared {
-		gone[shared[i].ID] = struct{}{}
-	}
-	p.cutGone(ctx, func(s subject) bool {
-		_, withdrawn := gone[s.object]
-		return withdrawn && s.tenant == actor.Tenant
-	})
-	if len(o.Targets) > 0 {
-		p.tryPromote(ctx, o)
-	}
-	p.sweepSoon()
-	return o, nil
-}
-
 // IssueGet issues a GET URL's grant for a published object. ttl 0 asks for the
 // default.
 func (p *Pipeline) IssueGet(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Disposition, ttl time.Duration) (registry.Grant, registry.Object, error) {
-	g, o, err := p.issueGet(ctx, actor, id, d, ttl)
-	if err != nil {
-		return registry.Grant{}, registry.Object{}, p.refuse("issue_get", fmt.Errorf("issue get url: %w", err))
-	}
-	p.m.issued.WithLabelValues(string(registry.GrantGet)).Inc()
-	return g, o, nil
+	g, o, err := p.issueGet(ctx, actor, id, ttl, func(_ *registry.Bucket, ttl time.Duration) (registry.Grant, error) {
+		return p.ledger.IssueGetURL(ctx, actor, id, d, ttl)
+	})
+	return p.issued(g, o, err)
 }
 
-func (p *Pipeline) issueGet(ctx context.Context, actor registry.Actor, id registry.ObjectID, d registry.Disposition, ttl time.Duration) (registry.Grant, registry.Object, error) {
+// issueGet has issue issue a grant for what the actor may have it for, with the
+// lifetime that the bucket's rules make of ttl.
+func (p *Pipeline) issueGet(ctx context.Context, actor registry.Actor, id registry.ObjectID, ttl time.Duration,
+	issue func(*registry.Bucket, time.Duration) (registry.Grant, error),
+) (registry.Grant, registry.Object, error) {
 	o, err := p.object(ctx, actor, policy.IssueGetURL, id)
 	if err != nil {
 		return registry.Grant{}, o, err
@@ -96,8 +72,17 @@ func (p *Pipeline) issueGet(ctx context.Context, actor registry.Actor, id regist
 	if ttl, err = p.limits.GetURL(bucket, ttl); err != nil {
 		return registry.Grant{}, o, err
 	}
-	g, err := p.ledger.IssueGetURL(ctx, actor, id, d, ttl)
+	g, err := issue(&bucket, ttl)
 	return g, o, err
+}
+
+// issued counts a GET URL that was issued, or the refusal.
+func (p *Pipeline) issued(g registry.Grant, o registry.Object, err error) (registry.Grant, registry.Object, error) {
+	if err != nil {
+		return registry.Grant{}, registry.Object{}, p.refuse("issue_get", fmt.Errorf("issue get url: %w", err))
+	}
+	p.m.issued.WithLabelValues(string(registry.GrantGet)).Inc()
+	return g, o, nil
 }
 
 // RevokeURL stops one URL and what runs on it.

@@ -110,7 +110,7 @@ func (r *rig) open() {
 	r.config.Ledger, r.config.Blobs = r.ledger, r.blobs
 	r.Pipeline = pipeline.New(r.config)
 	r.worker = scanner.NewWorker(scanner.Config{
-		Queue: r.Pipeline, Inspect: []scanner.Engine{&inspect.Engine{}}, Now: r.now, Backoff: time.Millisecond})
+		Queue: r.Pipeline, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Now: r.now}), Now: r.now, Backoff: time.Millisecond})
 }
 
 // crash ends the process as far as anybody can tell: nothing is closed properly,

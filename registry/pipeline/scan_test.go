@@ -34,14 +34,24 @@ func says(result registry.VerdictResult, err error) engine {
 	}}
 }
 
+// judging is a worker and its panel in the making.
+type judging struct {
+	scanner.Config
+	Malware  []scanner.Engine
+	Required bool
+}
+
 // with makes the rig's worker use engines.
-func (r *rig) with(change func(*scanner.Config)) *scanner.Worker {
-	c := scanner.Config{
-		Queue: r.Pipeline, Inspect: []scanner.Engine{&inspect.Engine{}}, Now: r.now,
+func (r *rig) with(change func(*judging)) *scanner.Worker {
+	c := judging{Config: scanner.Config{
+		Queue: r.Pipeline, Now: r.now,
 		Backoff: time.Nanosecond, Idle: time.Millisecond, DownFor: time.Millisecond,
-	}
+	}}
 	change(&c)
-	return scanner.NewWorker(c)
+	c.Panel = scanner.NewPanel(scanner.PanelConfig{
+		Inspect: []scanner.Engine{&inspect.Engine{}}, Malware: c.Malware, Required: c.Required, Now: r.now,
+	})
+	return scanner.NewWorker(c.Config)
 }
 
 func TestVerdicts(t *testing.T) {
@@ -74,7 +84,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			r.worker = r.with(func(s *scanner.Config) { s.Malware, s.Required = c.malware, c.required })
+			r.worker = r.with(func(s *judging) { s.Malware, s.Required = c.malware, c.required })
 			b := r.beginAs(admin, pipeline.BeginRequest{Filename: "a", ContentType: c.declared, Size: int64(len(c.data))})
 			if err := r.put(b, c.data); err != nil {
 				t.Fatal(err)
@@ -111,7 +121,7 @@ func TestEngineErrorsAreTriesAndTheFifthHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			r.worker = r.with(func(s *scanner.Config) { s.Malware = []scanner.Engine{e} })
+			r.worker = r.with(func(s *judging) { s.Malware = []scanner.Engine{e} })
 			b := r.finalized(text)
 			for try := range registry.MaxScanTries {
 				if o := r.mustBe(b.Object.ID, registry.ObjectQuarantined); o.Held {
@@ -136,7 +146,7 @@ func TestEngineErrorsAreTriesAndTheFifthHolds(t *testing.T) {
 func TestAnEngineThatIsDownCostsNoTries(t *testing.T) {
 	r := newRig(t)
 	down := true
-	r.worker = r.with(func(s *scanner.Config) {
+	r.worker = r.with(func(s *judging) {
 		s.Malware = []scanner.Engine{engine{func(context.Context, scanner.Input) (scanner.Result, error) {
 			if down {
 				return scanner.Result{}, scanner.ErrDown
@@ -192,7 +202,7 @@ func TestInspectionReadsWhatTheStoreHolds(t *testing.T) {
 func TestAShutdownGivesClaimsBack(t *testing.T) {
 	r := newRig(t)
 	scanning := make(chan struct{})
-	w := r.with(func(s *scanner.Config) {
+	w := r.with(func(s *judging) {
 		s.Workers = 1
 		s.Malware = []scanner.Engine{engine{func(ctx context.Context, _ scanner.Input) (scanner.Result, error) {
 			close(scanning)
@@ -220,7 +230,7 @@ func TestAShutdownGivesClaimsBack(t *testing.T) {
 func TestDeletingDuringAScan(t *testing.T) {
 	r := newRig(t)
 	var id registry.ObjectID
-	r.worker = r.with(func(s *scanner.Config) {
+	r.worker = r.with(func(s *judging) {
 		s.Malware = []scanner.Engine{engine{func(ctx context.Context, in scanner.Input) (scanner.Result, error) {
 			if err := r.Delete(ctx, admin, id); err != nil {
 				t.Error(err)
@@ -315,7 +325,7 @@ func TestMissingBytesAreSaidToBe(t *testing.T) {
 
 func TestScannerRequiredHoldsDirectWrites(t *testing.T) {
 	r := newRig(t, func(c *pipeline.Config) { c.ScannerRequired = true })
-	r.worker = r.with(func(s *scanner.Config) { s.Required = true })
+	r.worker = r.with(func(s *judging) { s.Required = true })
 	r.bucket("photos")
 	o, err := r.putKey("photos", "k", text)
 	if err != nil {
@@ -334,7 +344,7 @@ func TestScannerRequiredHoldsDirectWrites(t *testing.T) {
 // deleted, swept.
 func TestRun(t *testing.T) {
 	r := newRig(t)
-	w := r.with(func(s *scanner.Config) { s.Idle = time.Hour }) // woken, or never
+	w := r.with(func(s *judging) { s.Idle = time.Hour }) // woken, or never
 	r.OnQueued(w.Wake)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{}, 2)

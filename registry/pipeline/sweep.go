@@ -11,15 +11,18 @@ import (
 )
 
 // Sweep clears up: sessions that expired, keys of processes that are gone, URLs
-// and Idempotency-Keys that have long expired, and the bytes of everything deleted.
+// and Idempotency-Keys that have long expired, rejected bytes that were kept long
+// enough, and the bytes of everything deleted.
 // Bytes whose deletion fails stay on the list for the next sweep. While the wall
 // clock is in doubt (registry.ErrClockJumped) nothing expires or is forgotten, and
 // garbage, which is beyond doubt, still goes.
 func (p *Pipeline) Sweep(ctx context.Context) error {
 	return errors.Join(
+		p.giveUpOwed(ctx),
 		p.all(ctx, "expire", p.ledger.ExpireDue),
 		p.all(ctx, "condemn", p.ledger.CondemnDeadIntents),
 		p.all(ctx, "forget", p.ledger.Forget),
+		p.all(ctx, "destroy", p.destroyRejected),
 		p.collect(ctx),
 	)
 }
@@ -82,13 +85,14 @@ func (p *Pipeline) Recover(ctx context.Context) error {
 	return errors.Join(p.clearSpool(), p.PromoteAll(ctx), p.Age(ctx), p.Sweep(ctx), p.RotateURLKeys(ctx))
 }
 
-// Run clears up, promotes, carries out lifecycle rules and rotates keys, periodically
-// and when there is reason to, until ctx ends. What fails is logged and tried again.
+// Run clears up, promotes, carries out lifecycle rules, begins rescans and rotates keys,
+// periodically and when there is reason to, until ctx ends. What fails is logged and tried again.
 func (p *Pipeline) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.every(ctx, "sweep", p.cfg.SweepEvery, p.nudge, p.Sweep) })
 	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.promoteDue) })
 	wg.Go(func() { p.every(ctx, "lifecycle", p.cfg.LifecycleEvery, nil, p.Age) })
+	wg.Go(func() { p.every(ctx, "rescan", p.cfg.RescanCheck, nil, p.Rescan) })
 	wg.Go(func() { p.every(ctx, "rotate", p.cfg.RotateEvery/24, nil, p.RotateURLKeys) })
 	wg.Wait()
 }

@@ -21,6 +21,7 @@ type subject struct {
 	object     registry.ObjectID
 	bucket     registry.BucketName
 	key        string
+	reading    bool // what is published
 }
 
 // transfer is one running movement of bytes.

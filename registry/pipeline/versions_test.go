@@ -111,7 +111,7 @@ func TestKeysThatWait(t *testing.T) {
 	}
 	r.scan()
 	for _, id := range []registry.ObjectID{second.ID} {
-		if _, err := r.Review(t.Context(), admin, id, registry.RejectObject, "bad"); err != nil {
+		if _, err := r.Review(t.Context(), admin, id, registry.Ruling{Decision: registry.RejectObject, Reason: "bad"}); err != nil {
 			t.Fatal(err)
 		}
 	}

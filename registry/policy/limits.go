@@ -221,7 +221,7 @@ func (l Limits) Profile(b registry.Bucket) error {
 	if or(b.GetURLMinTTL, l.MinGetURLTTL) > or(b.GetURLMaxTTL, l.MaxGetURLTTL) {
 		return fmt.Errorf("%w: get_url_min_ttl is above get_url_max_ttl", ErrInvalidTTL)
 	}
-	return nil
+	return ScanRules(b.Scan, b.Intake)
 }
 
 func within(what string, asked, byDefault, least, most time.Duration) (time.Duration, error) {

@@ -22,6 +22,7 @@ const (
 	ReadContent  Action = "read_content" // its bytes, once published
 	ReadRejected Action = "read_rejected"
 	ReviewObject Action = "review_object"
+	RescanObject Action = "rescan_object"
 	DeleteObject Action = "delete_object"
 	IssueGetURL  Action = "issue_get_url"
 	RevokeURL    Action = "revoke_url"
@@ -33,6 +34,8 @@ const (
 	ManageKeys       Action = "manage_keys" // and principals, of the own tenant
 	ManageTokens     Action = "manage_tokens"
 	ManageProfiles   Action = "manage_profiles"
+	ManageWebhooks   Action = "manage_webhooks"
+	ReadEvents       Action = "read_events" // as they happen: of one's own uploads, or of all
 	ManageTenants    Action = "manage_tenants"
 	ManageTenantKeys Action = "manage_tenant_keys" // of another tenant
 	RunSystem        Action = "run_system"         // what concerns the server as a whole
@@ -93,6 +96,7 @@ var rights = []right{
 	{ReadContent, map[registry.Role]Scope{reader: Whole, admin: Whole}},
 	{ReadRejected, map[registry.Role]Scope{analyst: Whole}},
 	{ReviewObject, map[registry.Role]Scope{analyst: Whole}},
+	{RescanObject, map[registry.Role]Scope{analyst: Whole, admin: Whole}},
 	{DeleteObject, map[registry.Role]Scope{admin: Whole}},
 	{IssueGetURL, map[registry.Role]Scope{reader: Whole, admin: Whole}},
 	{RevokeURL, map[registry.Role]Scope{uploader: Own, reader: Own, admin: Whole}},
@@ -104,6 +108,8 @@ var rights = []right{
 	{ManageKeys, map[registry.Role]Scope{admin: Whole}},
 	{ManageTokens, map[registry.Role]Scope{admin: Whole}},
 	{ManageProfiles, map[registry.Role]Scope{admin: Whole}},
+	{ManageWebhooks, map[registry.Role]Scope{admin: Whole}},
+	{ReadEvents, map[registry.Role]Scope{uploader: Own, reader: Whole, auditor: Whole, admin: Whole, analyst: Whole}},
 	{ManageTenants, map[registry.Role]Scope{operator: Whole}},
 	{ManageTenantKeys, map[registry.Role]Scope{operator: Whole}},
 	{RunSystem, map[registry.Role]Scope{operator: Whole}},

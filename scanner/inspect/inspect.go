@@ -41,7 +41,7 @@ var _ scanner.Engine = (*Engine)(nil)
 const bufferSize = 128 << 10
 
 // Name implements scanner.Engine.
-func (*Engine) Name() string { return "inspect" }
+func (*Engine) Name() string { return scanner.BuiltIn }
 
 // Scan implements scanner.Engine. Memory is one buffer, whatever the size.
 func (e *Engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, error) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -21,13 +22,19 @@ type Config struct {
 	// S3URL is scheme and host of the S3 port as clients reach it: signed URLs
 	// begin with it, never with what a request says.
 	S3URL string
-	CORS  server.CORSRules
+	// InlineURL is what URLs of renditions begin with that a browser may show: scheme
+	// and host of their own, see s3api.Config. "" issues none.
+	InlineURL string
+	CORS      server.CORSRules
 	// Proxies are believed when they say that a client came by TLS.
 	Proxies server.TrustedProxies
 	// AllowPlain lets tokens, signed URLs and bodies that no signature covers
 	// travel over plain HTTP beyond loopback.
 	AllowPlain bool
-	Log        *slog.Logger
+	// EventBeat is how often a stream of events without any says that it is still
+	// there, and looks whether it may still be; 0 is 15 s.
+	EventBeat time.Duration
+	Log       *slog.Logger
 }
 
 // API answers the control port. Its methods are what a server.Config needs; they
@@ -37,7 +44,12 @@ type API struct {
 }
 
 // New returns an API.
-func New(cfg Config) *API { return &API{cfg: cfg} }
+func New(cfg Config) *API {
+	if cfg.EventBeat <= 0 {
+		cfg.EventBeat = eventBeat
+	}
+	return &API{cfg: cfg}
+}
 
 type callKey struct{}
 

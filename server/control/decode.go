@@ -86,7 +86,7 @@ func members(body []byte) iter.Seq[string] {
 
 func hasMember(t reflect.Type, name string) bool {
 	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("json") == name {
+		if field, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); field == name {
 			return true
 		}
 	}
@@ -107,7 +107,7 @@ func jsonTrouble(err error) error {
 	var syntax *json.SyntaxError
 	var typed *json.UnmarshalTypeError
 	switch {
-	case errors.Is(err, policy.ErrInvalidTTL):
+	case errors.Is(err, policy.ErrInvalidTTL), errors.Is(err, errInvalid):
 		return err
 	case errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end"):
 		return fmt.Errorf("%w: body: not JSON: it ends early", errInvalid)

@@ -55,6 +55,9 @@ var answers = []answer{
 	{errPlain, 403, "TLS_REQUIRED", "Tokens, signed URLs, new secrets and unsigned bodies do not travel over plain HTTP: use https, or set SALLYPORT_CONTROL_ALLOW_PLAIN on a trusted network."},
 	{policy.ErrForbidden, 403, codeForbidden, "The credential's roles do not allow this."},
 
+	{pipeline.ErrNoInline, 403, codeForbidden, "Renditions are shown in a page only where the profile allows it and the server has DOWNLOADS_INLINE_URL."},
+
+	{policy.ErrTarget, 400, codeInvalid, ""},
 	{policy.ErrInvalidTTL, 400, "INVALID_TTL", ""},
 	{policy.ErrTypeNotAllowed, 400, "TYPE_NOT_ALLOWED", "The profile does not allow this content type."},
 	{policy.ErrSizeNotAllowed, 400, "SIZE_NOT_ALLOWED", "The size is negative, or more than the profile allows."},
@@ -87,6 +90,7 @@ var answers = []answer{
 	{registry.ErrTenantSuspended, 403, codeForbidden, "The tenant is suspended."},
 	{registry.ErrNotFound, 404, codeNotFound, "There is no such thing here."},
 
+	{pipeline.ErrTooManyWatches, 429, "RATE_LIMITED", "The tenant has as many streams of events open as it can."},
 	{pipeline.ErrCut, 403, codeForbidden, "What allowed the transfer was revoked meanwhile."},
 	{pipeline.ErrNoSpace, 507, "STORAGE_FULL", "There is no room for new bodies."},
 	{registry.ErrStorageFull, 507, "STORAGE_FULL", "There is no room for new bodies."},

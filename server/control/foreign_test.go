@@ -19,6 +19,7 @@ type things struct {
 	token     string
 	profile   string
 	principal string
+	hook      string
 }
 
 func (r *rig) things(boss who, name string) things {
@@ -30,6 +31,7 @@ func (r *rig) things(boss who, name string) things {
 	x.key = r.key(boss, x.principal, "reader").key
 	x.token = r.do(boss, "POST", "/tokens", `{"name":"t","roles":["reader"],"ttl":"1h"}`).text("id")
 	r.do(boss, "PUT", "/profiles/"+x.profile, "{}").want(200, "")
+	x.hook = r.do(boss, "POST", "/webhooks", `{"url":"https://hooks.example/in"}`).want(201, "").text("webhook_id")
 	return x
 }
 
@@ -102,6 +104,10 @@ func naming(b things) []named {
 			{"IssueDownloadURL", "GET", "/objects/{id}/download-url", "", s.object},
 			{"IssueDownloadURL, bad ttl", "GET", "/objects/{id}/download-url?ttl=1", "", s.object},
 			{"GetObjectContent", "GET", "/objects/{id}/content", "", s.object},
+			{"GetObjectContent, examined", "GET", "/objects/{id}/content?as=zip", "", s.object},
+			{"ReviewObject", "POST", "/objects/{id}/review", `{"decision":"reject","reason":"x"}`, s.object},
+			{"RescanObject", "POST", "/objects/{id}/rescan", "", s.object},
+			{"ListDownloads", "GET", "/objects/{id}/downloads", "", s.object},
 			{"GetTimeline", "GET", "/objects/{id}/events", "", s.object},
 			{"RevokeURL", "DELETE", "/urls/{id}", "", s.url},
 		} {
@@ -114,6 +120,13 @@ func naming(b things) []named {
 		named{"RevokeKey", "DELETE", "/keys/{id}", "", b.key},
 		named{"RevokeToken", "DELETE", "/tokens/{id}", "", b.token},
 		named{"RevokePrincipal", "DELETE", "/principals/{id}", "", b.principal},
+		named{"GetWebhook", "GET", "/webhooks/{id}", "", b.hook},
+		named{"PutWebhook", "PUT", "/webhooks/{id}", `{"url":"https://hooks.example/in"}`, b.hook},
+		named{"PutWebhook, not allowed", "PUT", "/webhooks/{id}", `{"url":"http://10.0.0.1/"}`, b.hook},
+		named{"DeleteWebhook", "DELETE", "/webhooks/{id}", "", b.hook},
+		named{"RotateWebhookSecret", "POST", "/webhooks/{id}/secret", "", b.hook},
+		named{"ReplayWebhook", "POST", "/webhooks/{id}/replay", `{"dead":true}`, b.hook},
+		named{"ListWebhookMessages", "GET", "/webhooks/{id}/messages", "", b.hook},
 		named{"GetProfile", "GET", "/profiles/{id}", "", b.profile},
 		named{"ListObjects", "GET", "/objects?profile={id}", "", b.profile},
 		named{"CreateUpload", "POST", "/uploads", `{"filename":"a","content_type":"text/plain","size":1,"profile":"{id}"}`, b.profile},

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sallyport/registry"
+	"sallyport/registry/pipeline"
 	"sallyport/registry/policy"
 	"sallyport/server"
 )
@@ -31,6 +32,13 @@ type objectRow struct {
 	CreatedAt    string                 `json:"created_at"`
 	PublishedAt  string                 `json:"published_at,omitempty"`
 	Verdict      *verdict               `json:"verdict,omitempty"`
+	RejectedAt   string                 `json:"rejected_at,omitempty"`
+	Destroyed    bool                   `json:"destroyed,omitempty"` // rejected, and its bytes are gone
+	Rescanning   bool                   `json:"rescanning,omitempty"`
+	Renditions   int                    `json:"renditions,omitempty"` // how many
+	Doubt        *verdict               `json:"doubt,omitempty"`      // of the last rescan, if it could not judge
+	Proposal     *ruling                `json:"proposal,omitempty"`
+	Review       *ruling                `json:"review,omitempty"`
 }
 
 type verdict struct {
@@ -40,21 +48,32 @@ type verdict struct {
 	At      string                 `json:"at,omitempty"`
 }
 
-func rowOf(o registry.Object) objectRow {
+func verdictOf(v *registry.Verdict) *verdict {
+	if v == nil {
+		return nil
+	}
+	row := &verdict{Result: v.Result, Reason: v.Reason, Engines: v.Engines, At: maybeStamp(v.At)}
+	if row.Engines == nil {
+		row.Engines = []registry.EngineNote{}
+	}
+	return row
+}
+
+// objectRow is an object as the caller may see it.
+func (k *call) objectRow(o registry.Object) objectRow {
 	row := objectRow{
 		ObjectID: o.ID, UploadID: o.Upload, State: o.State, Held: o.Held, Filename: o.Filename,
 		ContentType: o.ContentType, DetectedType: o.DetectedType, Size: o.Size, ETag: o.ETag,
 		Profile: o.Bucket, Principal: o.Principal,
 		CreatedAt: stamp(o.CreatedAt), PublishedAt: maybeStamp(o.PublishedAt),
+		Verdict: verdictOf(o.Verdict), RejectedAt: maybeStamp(o.RejectedAt), Destroyed: o.Destroyed,
+		Rescanning: o.Rescan != nil, Renditions: o.Renditions, Doubt: verdictOf(o.Doubt),
 	}
 	if o.SHA256 != "" {
 		row.SHA256 = &o.SHA256
 	}
-	if v := o.Verdict; v != nil {
-		row.Verdict = &verdict{Result: v.Result, Reason: v.Reason, Engines: v.Engines, At: maybeStamp(v.At)}
-		if row.Verdict.Engines == nil {
-			row.Verdict.Engines = []registry.EngineNote{}
-		}
+	if k.reviewer() {
+		row.Proposal, row.Review = rulingOf(o.Proposal), rulingOf(o.Ruling)
 	}
 	return row
 }
@@ -74,6 +93,12 @@ func listObjects(k *call) error {
 	if _, given := k.query["state"]; given && !slices.Contains(objectStates, f.State) {
 		return fmt.Errorf("%w: unknown state", errInvalid)
 	}
+	if held, given := k.query["held"]; given {
+		if held != "true" {
+			return fmt.Errorf("%w: held is true", errInvalid)
+		}
+		f.Held = true
+	}
 	list, next, err := k.cfg.Pipeline.Objects(k.context(), k.actor, f, p)
 	if err != nil {
 		return err
@@ -83,7 +108,7 @@ func listObjects(k *call) error {
 		Next    string      `json:"next_cursor,omitempty"`
 	}{make([]objectRow, 0, len(list)), next}
 	for _, o := range list {
-		out.Objects = append(out.Objects, rowOf(o))
+		out.Objects = append(out.Objects, k.objectRow(o))
 	}
 	return k.json(fasthttp.StatusOK, out)
 }
@@ -93,7 +118,7 @@ func getObject(k *call) error {
 	if err != nil {
 		return err
 	}
-	return k.json(fasthttp.StatusOK, rowOf(o))
+	return k.json(fasthttp.StatusOK, k.objectRow(o))
 }
 
 func deleteObject(k *call) error {
@@ -104,15 +129,12 @@ func deleteObject(k *call) error {
 }
 
 func downloadURL(k *call) error {
-	if d, ok := k.query["disposition"]; ok && d != string(registry.Attachment) {
-		return fmt.Errorf("%w: disposition is attachment", errInvalid)
-	}
 	seconds, given, err := k.number("ttl")
 	const day = uint64(24 * time.Hour / time.Second) // more than any policy allows, and no overflow
 	if err != nil || given && (seconds == 0 || seconds > day) {
 		return fmt.Errorf("%w: ttl is a number of seconds, within the profile's bounds", policy.ErrInvalidTTL)
 	}
-	g, o, err := k.cfg.Pipeline.IssueGet(k.context(), k.actor, registry.ObjectID(k.id), registry.Attachment, time.Duration(seconds)*time.Second)
+	g, o, err := k.issueGet(time.Duration(seconds) * time.Second)
 	if err != nil {
 		return err
 	}
@@ -131,15 +153,25 @@ func downloadURL(k *call) error {
 	}{o.ID, "GET", url, g.ID, map[string]string{}, stamp(g.ExpiresAt)})
 }
 
-// getContent sends a published object's bytes, labelled as what they were found
-// to be and never to be displayed.
+// getContent sends an object's bytes, labelled as what they were found to be and never
+// to be displayed.
 func getContent(k *call) error {
-	found, err := k.cfg.Pipeline.FindObject(k.context(), k.actor, registry.ObjectID(k.id))
+	found, how, err := k.findContent()
 	if err != nil {
 		return err
 	}
+	if how == formZip {
+		return k.sendZip(found)
+	}
+	return k.sendFound(found, func(h *fasthttp.ResponseHeader) { dress(h, how, found.Object) })
+}
+
+// sendFound answers with the bytes of what was found: the file itself where they lie in
+// one. dress puts the headers on.
+func (k *call) sendFound(found *pipeline.Found, dress func(*fasthttp.ResponseHeader)) error {
+	h := &k.ctx.Response.Header
 	if k.ctx.IsHead() {
-		dress(&k.ctx.Response.Header, found.Object)
+		dress(h)
 		server.SendHead(k.c, found.Object.Size)
 		return nil
 	}
@@ -149,7 +181,7 @@ func getContent(k *call) error {
 	}
 	f, off, n, ok := r.File()
 	if !ok {
-		dress(&k.ctx.Response.Header, found.Object)
+		dress(h)
 		server.SendReader(k.c, r, r.Len(), nil)
 		return nil
 	}
@@ -160,17 +192,13 @@ func getContent(k *call) error {
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
-	dress(&k.ctx.Response.Header, found.Object)
+	dress(h)
 	return nil
 }
 
-// dress labels an object's bytes with what they were found to be.
-func dress(h *fasthttp.ResponseHeader, o registry.Object) {
-	label := o.DetectedType
-	if label == "" {
-		label = o.ContentType
-	}
-	server.DressDownload(h, label, o.Filename)
+// dress puts the headers on an object's bytes.
+func dress(h *fasthttp.ResponseHeader, how form, o registry.Object) {
+	server.DressDownload(h, how.label(&o), o.Filename)
 	h.Set("ETag", strconv.Quote(o.ETag))
 }
 

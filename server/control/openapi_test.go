@@ -85,7 +85,9 @@ func TestDocumentKnowsEveryCode(t *testing.T) {
 func TestEveryCallAnswersAsDocumented(t *testing.T) {
 	r := newRig(t)
 	boss := r.tenant("acme")
+	hook := r.do(boss, "POST", "/webhooks", `{"url":"https://hooks.example/in"}`).want(201, "").text("webhook_id")
 	done := r.published(boss, "hello")
+	shown := r.rendered(boss, "hello")
 	open := r.begin(boss, "hello")
 	parted := r.beginParts(boss, 1)
 	part := r.putPart(boss, parted, 1, []byte("x"))
@@ -109,6 +111,13 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "GET", "/objects/" + done.object, "", 200},
 		{boss, "GET", "/objects/" + done.object + "/content", "", 200},
 		{boss, "GET", "/objects/" + done.object + "/events", "", 200},
+		{boss, "GET", "/objects/" + shown.object + "/renditions", "", 200},
+		{boss, "GET", "/objects/" + shown.object + "/renditions/clean/content", "", 200},
+		{boss, "POST", "/objects/" + done.object + "/rescan", "", 202},
+		{boss, "GET", "/objects/" + done.object + "/downloads?limit=10", "", 200},
+		{boss, "POST", "/objects/" + done.object + "/review", `{"decision":"reject","reason":"late_find"}`, 200},
+		{boss, "GET", "/objects/" + done.object + "/content?as=zip", "", 200},
+		{boss, "POST", "/objects/" + done.object + "/review", `{"decision":"release","reason":"false_positive"}`, 200},
 		{boss, "DELETE", "/urls/" + got, "", 204},
 		{boss, "GET", "/me", "", 200},
 		{r.root, "GET", "/tenants", "", 200},
@@ -123,8 +132,22 @@ func TestEveryCallAnswersAsDocumented(t *testing.T) {
 		{boss, "GET", "/tokens", "", 200},
 		{boss, "DELETE", "/tokens/" + token, "", 204},
 		{boss, "PUT", "/profiles/evidence", `{"allowed_types":["image/*"],"session_ttl":"30m","put_url_ttl":"1m","max_size":1000,"single_use":true,"presign_max_ttl":"5m"}`, 200},
+		{boss, "PUT", "/profiles/strict", everyScanRule, 200},
 		{boss, "GET", "/profiles/evidence", "", 200},
 		{boss, "GET", "/profiles", "", 200},
+		{boss, "GET", "/events?after=0&wait=0", "", 200},
+		{boss, "GET", "/events?after=x", "", 400},
+		{boss, "POST", "/webhooks", `{"url":"https://hooks.example/in","events":["object.published"]}`, 201},
+		{boss, "POST", "/webhooks", `{"url":"http://hooks.example/in"}`, 400},
+		{boss, "GET", "/webhooks?limit=1", "", 200},
+		{boss, "GET", "/webhooks/" + hook, "", 200},
+		{boss, "PUT", "/webhooks/" + hook, `{"url":"https://hooks.example/other","events":null,"disabled":true}`, 200},
+		{boss, "POST", "/webhooks/" + hook + "/secret", "", 200},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{"from":"2026-01-01T00:00:00Z"}`, 202},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{"from":"2026-01-01T00:00:00Z"}`, 409},
+		{boss, "POST", "/webhooks/" + hook + "/replay", `{}`, 400},
+		{boss, "GET", "/webhooks/" + hook + "/messages", "", 200},
+		{boss, "DELETE", "/webhooks/" + hook, "", 204},
 		{boss, "GET", "/audit?limit=5", "", 200},
 		{boss, "GET", "/audit/checkpoint", "", 200},
 		{boss, "GET", "/audit/key", "", 200},

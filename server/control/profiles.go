@@ -21,6 +21,7 @@ type profileBody struct {
 	CORSOrigins  []string        `json:"cors_origins"`
 	SingleUse    bool            `json:"single_use"`
 	PresignMax   duration        `json:"presign_max_ttl"`
+	Scan         *scanRules      `json:"scan"`
 }
 
 type profileRow struct {
@@ -36,6 +37,7 @@ type profileRow struct {
 	CORSOrigins  []string            `json:"cors_origins"`
 	SingleUse    bool                `json:"single_use"`
 	PresignMax   duration            `json:"presign_max_ttl,omitempty"`
+	Scan         *scanRules          `json:"scan"`
 	CreatedAt    string              `json:"created_at"`
 }
 
@@ -46,6 +48,7 @@ func profileRowOf(b registry.Bucket) profileRow {
 		GetURLMinTTL: duration(b.GetURLMinTTL), GetURLMaxTTL: duration(b.GetURLMaxTTL),
 		AllowInline: b.AllowInline, CORSOrigins: b.CORSOrigins,
 		SingleUse: b.SingleUse, PresignMax: duration(b.PresignMaxTTL), CreatedAt: stamp(b.CreatedAt),
+		Scan: scanRulesOf(b.Scan),
 	}
 	if row.AllowedTypes == nil {
 		row.AllowedTypes = []string{}
@@ -92,7 +95,7 @@ func putProfile(k *call) error {
 		SessionTTL: time.Duration(in.SessionTTL), PutURLTTL: time.Duration(in.PutURLTTL),
 		GetURLMinTTL: time.Duration(in.GetURLMinTTL), GetURLMaxTTL: time.Duration(in.GetURLMaxTTL),
 		AllowInline: in.AllowInline, CORSOrigins: in.CORSOrigins,
-		SingleUse: in.SingleUse, PresignMaxTTL: time.Duration(in.PresignMax),
+		SingleUse: in.SingleUse, PresignMaxTTL: time.Duration(in.PresignMax), Scan: in.Scan.rules(),
 	}); err != nil {
 		return err
 	}

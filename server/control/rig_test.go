@@ -51,6 +51,8 @@ type rig struct {
 	leap   atomic.Int64 // of the wall clock against the monotonic one
 	start  time.Time
 
+	shutdown func() // ends the listener
+
 	mu      sync.Mutex // protects the field below
 	secrets []string   // what no log and no error body may hold
 }
@@ -115,8 +117,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	s.api.Proxies, err = server.ParseTrustedProxies(s.proxies)
 	must(tb, err)
 	r.moves = pipeline.New(s.moves)
-	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Inspect: []scanner.Engine{&inspect.Engine{}},
-		Required: s.required, Now: r.now, Log: log})
+	r.worker = scanner.NewWorker(scanner.Config{Queue: r.moves, Now: r.now, Log: log, Panel: scanner.NewPanel(
+		scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Required: s.required, Now: r.now, Log: log})})
 	s.api.Pipeline = r.moves
 	s.api.Auth = auth.New(auth.Config{Ledger: r.ledger, Region: region, Now: r.now, PresignMax: time.Hour})
 	tb.Cleanup(func() {
@@ -149,7 +151,7 @@ func (r *rig) listenAndScan(s setup, log *slog.Logger) {
 	var background sync.WaitGroup
 	background.Go(func() { r.moves.Run(ctx) })
 	r.http = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
-	r.tb.Cleanup(func() {
+	r.shutdown = sync.OnceFunc(func() {
 		stop()
 		background.Wait()
 		r.http.CloseIdleConnections()
@@ -159,6 +161,7 @@ func (r *rig) listenAndScan(s setup, log *slog.Logger) {
 			r.tb.Errorf("shutdown: %v", err)
 		}
 	})
+	r.tb.Cleanup(r.shutdown)
 }
 
 func (r *rig) now() time.Time {
@@ -231,6 +234,7 @@ func (r *rig) learn(body []byte) {
 		PutURL    string `json:"put_url"`
 		GetURL    string `json:"get_url"`
 		URL       string `json:"url"`
+		Secret    string `json:"secret"`
 	}
 	if json.Unmarshal(body, &told) != nil {
 		return // a list, a document
@@ -238,7 +242,7 @@ func (r *rig) learn(body []byte) {
 	_, put, _ := strings.Cut(told.PutURL, "X-Amz-Signature=")
 	_, get, _ := strings.Cut(told.GetURL, "X-Amz-Signature=")
 	_, part, _ := strings.Cut(told.URL, "X-Amz-Signature=")
-	for _, s := range []string{told.SecretKey, told.Token, put, get, part} {
+	for _, s := range []string{told.SecretKey, told.Token, told.Secret, put, get, part} {
 		if s != "" {
 			r.keep(s)
 		}

@@ -10,7 +10,7 @@ import (
 // route is one call of the API.
 type route struct {
 	method  string
-	pattern string // "{id}" and "{n}" are parameters, each a whole segment
+	pattern string // "{id}", "{n}" and "{name}" are parameters, each a whole segment
 	op      string // its name in logs, metrics, access records and the OpenAPI document
 	handle  func(*call) error
 
@@ -43,11 +43,16 @@ var routes = []route{
 	{method: "POST", pattern: "/uploads/{id}/parts/{n}/url", op: "IssueUploadPartURL", handle: issuePartURL, body: optionalJSON, issues: true},
 	{method: "POST", pattern: "/uploads/{id}/finalize", op: "FinalizeUpload", handle: finalizeUpload, body: optionalJSON},
 
-	{method: "GET", pattern: "/objects", op: "ListObjects", handle: listObjects, query: []string{"profile", "state", "limit", "cursor"}},
+	{method: "GET", pattern: "/objects", op: "ListObjects", handle: listObjects, query: []string{"profile", "state", "held", "limit", "cursor"}},
 	{method: "GET", pattern: "/objects/{id}", op: "GetObjectRow", handle: getObject},
 	{method: "DELETE", pattern: "/objects/{id}", op: "DeleteObjectByID", handle: deleteObject},
-	{method: "GET", pattern: "/objects/{id}/download-url", op: "IssueDownloadURL", handle: downloadURL, query: []string{"ttl", "disposition"}, issues: true},
-	{method: "GET", pattern: "/objects/{id}/content", op: "GetObjectContent", handle: getContent},
+	{method: "GET", pattern: "/objects/{id}/download-url", op: "IssueDownloadURL", handle: downloadURL, query: []string{"ttl", "disposition", "rendition"}, issues: true},
+	{method: "GET", pattern: "/objects/{id}/content", op: "GetObjectContent", handle: getContent, query: []string{"as"}},
+	{method: "GET", pattern: "/objects/{id}/renditions", op: "ListRenditions", handle: listRenditions},
+	{method: "GET", pattern: "/objects/{id}/renditions/{name}/content", op: "GetRenditionContent", handle: getRendition},
+	{method: "POST", pattern: "/objects/{id}/review", op: "ReviewObject", handle: reviewObject, body: jsonBody},
+	{method: "POST", pattern: "/objects/{id}/rescan", op: "RescanObject", handle: rescanObject, body: optionalJSON},
+	{method: "GET", pattern: "/objects/{id}/downloads", op: "ListDownloads", handle: listDownloads, query: pages},
 	{method: "GET", pattern: "/objects/{id}/events", op: "GetTimeline", handle: timeline, query: []string{"after", "limit"}},
 	{method: "DELETE", pattern: "/urls/{id}", op: "RevokeURL", handle: revokeURL},
 
@@ -68,6 +73,16 @@ var routes = []route{
 	{method: "GET", pattern: "/profiles/{id}", op: "GetProfile", handle: getProfile},
 	{method: "PUT", pattern: "/profiles/{id}", op: "PutProfile", handle: putProfile, body: jsonBody},
 
+	{method: "GET", pattern: "/events", op: "WatchEvents", handle: watchEvents, query: []string{"after", "wait"}},
+	{method: "POST", pattern: "/webhooks", op: "CreateWebhook", handle: createWebhook, body: jsonBody, issues: true},
+	{method: "GET", pattern: "/webhooks", op: "ListWebhooks", handle: listWebhooks, query: pages},
+	{method: "GET", pattern: "/webhooks/{id}", op: "GetWebhook", handle: getWebhook},
+	{method: "PUT", pattern: "/webhooks/{id}", op: "PutWebhook", handle: putWebhook, body: jsonBody},
+	{method: "DELETE", pattern: "/webhooks/{id}", op: "DeleteWebhook", handle: deleteWebhook},
+	{method: "POST", pattern: "/webhooks/{id}/secret", op: "RotateWebhookSecret", handle: rotateWebhookSecret, body: optionalJSON, issues: true},
+	{method: "POST", pattern: "/webhooks/{id}/replay", op: "ReplayWebhook", handle: replayWebhook, body: jsonBody},
+	{method: "GET", pattern: "/webhooks/{id}/messages", op: "ListWebhookMessages", handle: listLetters, query: pages},
+
 	{method: "GET", pattern: "/audit", op: "ReadAudit", handle: readAudit, query: []string{"after", "limit"}},
 	{method: "GET", pattern: "/audit/checkpoint", op: "AuditCheckpoint", handle: auditCheckpoint},
 	{method: "GET", pattern: "/audit/key", op: "AuditKey", handle: auditKey},
@@ -84,8 +99,9 @@ var pages = []string{"limit", "cursor"}
 
 // params are what a path says in a route's pattern.
 type params struct {
-	id string
-	n  int // 0 for what is no number
+	id   string
+	n    int // 0 for what is no number
+	name string
 }
 
 // find returns the route of a raw path and its parameters, or else the methods the
@@ -130,33 +146,42 @@ func (r *route) match(path string) (p params, ok bool) {
 	if len(tail) < len(rest)-len(id) {
 		tail = "/" + tail
 	}
-	if p.n, ok = matchTail(after, tail); !ok {
+	if ok = p.matchTail(after, tail); !ok {
 		return p, false
 	}
 	p.id, ok = unescapeID(id)
 	return p, ok
 }
 
-// matchTail compares what stands behind an id, where "{n}" is a number.
-func matchTail(pattern, tail string) (n int, ok bool) {
-	before, after, param := strings.Cut(pattern, "{n}")
-	if !param {
-		return 0, pattern == tail
+// matchTail compares what stands behind an id, where "{n}" is a number and "{name}" a
+// name as we write it.
+func (p *params) matchTail(pattern, tail string) bool {
+	for _, param := range [...]string{"{n}", "{name}"} {
+		before, after, has := strings.Cut(pattern, param)
+		if !has {
+			continue
+		}
+		rest, ok := strings.CutPrefix(tail, before)
+		if !ok {
+			return false
+		}
+		rest, ok = strings.CutSuffix(rest, after)
+		if !ok || rest == "" || strings.Contains(rest, "/") {
+			return false
+		}
+		if param == "{name}" {
+			p.name = rest
+			return isID(rest)
+		}
+		// Only the one way to write it: "+1" and "01" are not part 1.
+		n, err := strconv.Atoi(rest)
+		if err != nil || strconv.Itoa(n) != rest {
+			n = 0
+		}
+		p.n = n
+		return true
 	}
-	rest, ok := strings.CutPrefix(tail, before)
-	if !ok {
-		return 0, false
-	}
-	rest, ok = strings.CutSuffix(rest, after)
-	if !ok || rest == "" || strings.Contains(rest, "/") {
-		return 0, false
-	}
-	// Only the one way to write it: "+1" and "01" are not part 1.
-	n, err := strconv.Atoi(rest)
-	if err != nil || strconv.Itoa(n) != rest {
-		n = 0
-	}
-	return n, true
+	return pattern == tail
 }
 
 // unescapeID reads an id or a name.

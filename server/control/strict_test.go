@@ -70,6 +70,22 @@ func TestBodiesAreTakenToTheLetter(t *testing.T) {
 		{"profile intake", "PUT", "/profiles/evidence", `{"intake":"none"}`, ""},
 		{"profile type", "PUT", "/profiles/evidence", `{"allowed_types":["` + secret + strings.Repeat("x", 400) + `"]}`, ""},
 		{"profile name", "PUT", "/profiles/A", `{}`, ""},
+		{"scan mode", "PUT", "/profiles/evidence", `{"scan":{"mode":"sometimes"}}`, ""},
+		{"scan inline in quarantine", "PUT", "/profiles/evidence", `{"scan":{"mode":"inline"}}`, ""},
+		{"scan off with engines", "PUT", "/profiles/evidence", `{"scan":{"mode":"off","engines":["clamd"]}}`, ""},
+		{"scan engine", "PUT", "/profiles/evidence", `{"scan":{"engines":["` + secret + `/"]}}`, ""},
+		{"scan engine twice", "PUT", "/profiles/evidence", `{"scan":{"engines":["clamd","clamd"]}}`, ""},
+		{"scan unknown", "PUT", "/profiles/evidence", `{"scan":{"two_person":true}}`, ""},
+		{"scan in another case", "PUT", "/profiles/evidence", `{"scan":{"Mode":"off"}}`, ""},
+		{"scan twice", "PUT", "/profiles/evidence", `{"scan":{"mode":"async","mode":"off"}}`, ""},
+		{"scan no object", "PUT", "/profiles/evidence", `{"scan":"off"}`, ""},
+		{"scan archive unknown", "PUT", "/profiles/evidence", `{"scan":{"archive":{"depth":1}}}`, ""},
+		{"scan archive negative", "PUT", "/profiles/evidence", `{"scan":{"archive":{"max_depth":-1}}}`, ""},
+		{"scan archive too deep", "PUT", "/profiles/evidence", `{"scan":{"archive":{"max_depth":65}}}`, ""},
+		{"scan thumbnail", "PUT", "/profiles/evidence", `{"scan":{"image":{"thumbnails":[1]}}}`, ""},
+		{"scan pixels", "PUT", "/profiles/evidence", `{"scan":{"image":{"max_pixels":-5}}}`, ""},
+		{"keep no time", "PUT", "/profiles/evidence", `{"scan":{"keep_rejected":"0s"}}`, "INVALID_TTL"},
+		{"keep part of a second", "PUT", "/profiles/evidence", `{"scan":{"keep_rejected":"1500ms"}}`, "INVALID_TTL"},
 		{"profile size", "PUT", "/profiles/evidence", `{"max_size":-1}`, "SIZE_NOT_ALLOWED"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -92,7 +108,7 @@ func TestBodiesAreTakenToTheLetter(t *testing.T) {
 func TestQueriesAreTakenToTheLetter(t *testing.T) {
 	r := newRig(t)
 	for _, route := range control.Routes() {
-		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1").Replace(route.Pattern)
+		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 		r.exchange(r.root, request{method: route.Method, path: path + "?verbose=1"}).want(400, "INVALID_REQUEST")
 		for _, name := range route.Query {
 			r.exchange(r.root, request{method: route.Method, path: path + "?" + name + "=1&" + name + "=1"}).want(400, "INVALID_REQUEST")
@@ -107,7 +123,7 @@ func TestBodiesWhereNoneBelong(t *testing.T) {
 		if route.TakesJSON || route.Op == "PutUploadContent" {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1").Replace(route.Pattern)
+		path := strings.NewReplacer("{id}", "upl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 		a := r.exchange(r.root, request{method: route.Method, path: path, body: []byte("{}")})
 		if a.status != 400 || a.text("code") != "INVALID_REQUEST" {
 			t.Errorf("%s with a body: %d %s", route.Op, a.status, a.body)
@@ -158,9 +174,12 @@ func TestHead(t *testing.T) {
 			continue
 		}
 		for _, id := range []string{done.object, "nothing"} {
-			path := strings.NewReplacer("{id}", id, "{n}", "1").Replace(route.Pattern)
+			path := strings.NewReplacer("{id}", id, "{n}", "1", "{name}", "clean").Replace(route.Pattern)
 			if route.Op == "AuditProof" {
 				path += "?seq=0&size=1"
+			}
+			if route.Op == "WatchEvents" {
+				path += "?wait=0"
 			}
 			if route.Op == "AuditConsistency" {
 				path += "?old=1&size=1"

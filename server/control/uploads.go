@@ -206,8 +206,12 @@ func (k *call) sign(method, path string, g registry.Grant, headers []sigv4.Param
 		query = append(query, sigv4.Param{Name: "partNumber", Value: strconv.Itoa(g.Part)})
 	}
 	life := max(time.Second, (g.ExpiresAt.Sub(at) + time.Second - 1).Truncate(time.Second))
+	base := k.cfg.S3URL
+	if g.Disposition == registry.Inline {
+		base = k.cfg.InlineURL
+	}
 	url, err := sigv4.PresignURL(make([]byte, 0, 512), &sigv4.Presign{
-		Method: method, URL: k.cfg.S3URL, Path: path, Headers: headers,
+		Method: method, URL: base, Path: path, Headers: headers,
 		Query: query, Time: at, Expires: life,
 	}, derived)
 	return string(url), err

@@ -368,5 +368,6 @@ func TestScannerRequiredHolds(t *testing.T) {
 	if !strings.Contains(string(a.body), `"held":true`) {
 		t.Errorf("the object is %s", a.body)
 	}
-	r.do(r.root, "GET", "/objects/"+s.object+"/content", "").want(409, "OBJECT_NOT_PUBLISHED")
+	r.do(r.root, "GET", "/objects/"+s.object+"/content", "").want(409, "OBJECT_HELD")
+	r.do(r.root, "GET", "/objects/"+s.object+"/download-url", "").want(409, "OBJECT_NOT_PUBLISHED")
 }

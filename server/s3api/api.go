@@ -32,6 +32,9 @@ type Config struct {
 	// URL is scheme and host of the port as clients reach it, for answers that say
 	// where something is; "" leaves it at the path.
 	URL string
+	// InlineURL is scheme and host at which renditions are shown in a browser, and
+	// nothing else is served; "" shows none. It is none of the port's other hosts.
+	InlineURL string
 	// Domains are the host names, without port, below which the first labels
 	// name a bucket.
 	Domains []string
@@ -61,8 +64,10 @@ type API struct {
 	ledger   *registry.Ledger
 	log      *slog.Logger
 	domains  []string // ".example.org": lower case, with a dot in front
-	hostID   string   // names this process in x-amz-id-2
-	requests sync.Pool
+	// inlineHost is host[:port] of InlineURL.
+	inlineHost string
+	hostID     string // names this process in x-amz-id-2
+	requests   sync.Pool
 
 	switchboard switchboard
 
@@ -85,6 +90,7 @@ func New(cfg Config) *API {
 	if a.patience = cfg.Patience; a.patience == 0 {
 		a.patience = patience
 	}
+	_, a.inlineHost, _ = strings.Cut(cfg.InlineURL, "://")
 	for _, d := range cfg.Domains {
 		a.domains = append(a.domains, "."+strings.ToLower(strings.Trim(d, ".")))
 	}

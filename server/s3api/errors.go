@@ -26,6 +26,7 @@ const (
 	codeBucketAlreadyOwnedByYou       code = "BucketAlreadyOwnedByYou"
 	codeBucketNotEmpty                code = "BucketNotEmpty"
 	codeConditionalConflict           code = "ConditionalRequestConflict"
+	codeContentRefused                code = "ContentRefused"
 	codeEntityTooLarge                code = "EntityTooLarge"
 	codeEntityTooSmall                code = "EntityTooSmall"
 	codeExpectationFailed             code = "ExpectationFailed"
@@ -59,6 +60,7 @@ const (
 	codeMalformedXML                  code = "MalformedXML"
 	codeMessageTooLong                code = "MaxMessageLengthExceeded"
 	codeFieldsTooLong                 code = "MaxPostPreDataLengthExceededError"
+	codeMalwareDetected               code = "MalwareDetected"
 	codeMetadataTooLarge              code = "MetadataTooLarge"
 	codeMethodNotAllowed              code = "MethodNotAllowed"
 	codeMissingContentLength          code = "MissingContentLength"
@@ -74,6 +76,7 @@ const (
 	codePreconditionFailed            code = "PreconditionFailed"
 	codeRequestTimeTooSkewed          code = "RequestTimeTooSkewed"
 	codeRequestTimeout                code = "RequestTimeout"
+	codeScanIncomplete                code = "ScanIncomplete"
 	codeServiceUnavailable            code = "ServiceUnavailable"
 	codeSignatureDoesNotMatch         code = "SignatureDoesNotMatch"
 	codeSlowDown                      code = "SlowDown"
@@ -100,6 +103,7 @@ var answers = map[code]answer{
 	codeBucketAlreadyOwnedByYou:       {409, "Your previous request to create the named bucket succeeded and you already own it."},
 	codeBucketNotEmpty:                {409, "The bucket you tried to delete is not empty"},
 	codeConditionalConflict:           {409, "The conditional request cannot succeed due to a conflicting operation against this resource."},
+	codeContentRefused:                {400, "The content of the object is not allowed in this bucket. Nothing was stored."},
 	codeEntityTooLarge:                {400, "Your proposed upload exceeds the maximum allowed object size"},
 	codeEntityTooSmall:                {400, "Your proposed upload is smaller than the minimum allowed object size."},
 	codeExpectationFailed:             {417, "The Expect header names an expectation that is not supported."},
@@ -133,6 +137,7 @@ var answers = map[code]answer{
 	codeMalformedXML:                  {400, "The XML you provided was not well-formed or did not validate against our published schema"},
 	codeMessageTooLong:                {400, "Your request was too big."},
 	codeFieldsTooLong:                 {400, "Your POST request fields preceding the upload file were too large."},
+	codeMalwareDetected:               {400, "Malware was found in the object. Nothing was stored."},
 	codeMetadataTooLarge:              {400, "Your metadata headers exceed the maximum allowed metadata size"},
 	codeMethodNotAllowed:              {405, "The specified method is not allowed against this resource."},
 	codeMissingContentLength:          {411, "You must provide the Content-Length HTTP header."},
@@ -148,6 +153,7 @@ var answers = map[code]answer{
 	codePreconditionFailed:            {412, "At least one of the pre-conditions you specified did not hold"},
 	codeRequestTimeTooSkewed:          {403, "The difference between the request time and the current time is too large."},
 	codeRequestTimeout:                {400, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."},
+	codeScanIncomplete:                {400, "The object could not be scanned whole. Nothing was stored."},
 	codeServiceUnavailable:            {503, "Service is unable to handle request."},
 	codeSignatureDoesNotMatch:         {403, "The request signature we calculated does not match the signature you provided. Check your key and signing method."},
 	codeSlowDown:                      {503, "Please reduce your request rate."},
@@ -177,6 +183,10 @@ var classes = []struct {
 	{registry.ErrChecksumMismatch, codeBadDigest, ""},
 	{pipeline.ErrPayloadMismatch, codePayloadMismatch, ""},
 	{pipeline.ErrCut, codeAccessDenied, ""},
+	{pipeline.ErrInfected, codeMalwareDetected, ""},
+	{pipeline.ErrRefused, codeContentRefused, ""},
+	{pipeline.ErrScanIncomplete, codeScanIncomplete, ""},
+	{pipeline.ErrScanDown, codeSlowDown, "The object cannot be scanned at present. Please try again later."},
 
 	{registry.ErrUploadAlreadyReceived, codeUploadURLAlreadyUsed, ""},
 	{registry.ErrUploadFinalized, codeUploadURLAlreadyUsed, ""},

@@ -89,7 +89,11 @@ func (a *API) admit(ctx *fasthttp.RequestCtx, r *request) error {
 		return nil
 	}
 	path, _ := auth.Target(ctx)
-	if t, ok := a.locateURL(ctx.Request.Header.Host(), path); ok {
+	t, ok := a.locateURL(ctx.Request.Header.Host(), path)
+	if a.isInlineHost(ctx) && t.level != objectURL {
+		return refuse(codeAccessDenied) // no key works here, nor an upload
+	}
+	if ok {
 		r.target = t
 		return a.admitURL(ctx, r)
 	}

@@ -101,6 +101,8 @@ type setup struct {
 	auth auth.Config
 	// wrap puts something around the store of bytes; nil leaves it.
 	wrap func(blob.Store) blob.Store
+	// judge inspects writes before they are answered; nil does not.
+	judge pipeline.Judge
 }
 
 // newStack serves on a free port until the test ends.
@@ -129,8 +131,9 @@ func newStack(t testing.TB, change ...func(*setup)) *stack {
 		c(&cfg)
 	}
 	s.pipe = pipeline.New(pipeline.Config{
-		Ledger: s.ledger, Blobs: cfg.wrap(disk), Now: s.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage})
-	s.worker = scanner.NewWorker(scanner.Config{Queue: s.pipe, Inspect: []scanner.Engine{&inspect.Engine{}}, Now: s.now, Log: log})
+		Ledger: s.ledger, Blobs: cfg.wrap(disk), Now: s.now, Log: log, Detect: inspect.Detect, Lineage: inspect.Lineage,
+		Judge: cfg.judge})
+	s.worker = scanner.NewWorker(scanner.Config{Queue: s.pipe, Panel: scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}}, Now: s.now}), Now: s.now, Log: log})
 	s.must(s.ledger.Bootstrap(s.ctx(), registry.RootCredentials{AccessKey: rootKey, SecretKey: rootSecret}))
 	s.auth = auth.New(cfg.auth)
 	cfg.api.Pipeline, cfg.api.Auth = s.pipe, s.auth
@@ -377,6 +380,7 @@ type link struct {
 	query               []sigv4.Param
 	at                  time.Time     // zero: now
 	expires             time.Duration // 0: 2 min
+	base                string        // scheme and host; "": the stack's
 }
 
 // sign makes a URL of Sallyport's own.
@@ -391,6 +395,9 @@ func (s *stack) sign(l link) string {
 	if l.expires == 0 {
 		l.expires = 2 * time.Minute
 	}
+	if l.base == "" {
+		l.base = s.url
+	}
 	row, err := s.ledger.SigningURLKey(s.ctx(), l.tenant)
 	s.must(err)
 	key, err := s.auth.Key(row, l.at)
@@ -400,7 +407,7 @@ func (s *stack) sign(l link) string {
 		query = append(query, sigv4.Param{Name: "X-Sp-Grant", Value: l.grant})
 	}
 	u, err := sigv4.PresignURL(nil, &sigv4.Presign{
-		Method: l.method, URL: s.url, Path: l.path, Query: query, Headers: l.headers, Time: l.at, Expires: l.expires}, key)
+		Method: l.method, URL: l.base, Path: l.path, Query: query, Headers: l.headers, Time: l.at, Expires: l.expires}, key)
 	s.must(err)
 	return string(u)
 }

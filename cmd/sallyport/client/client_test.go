@@ -264,7 +264,7 @@ func TestDownload(t *testing.T) {
 			})
 			var got bytes.Buffer
 			object := client.Object{ObjectID: "obj_1", Size: int64(len(data)), SHA256: test.sha256}
-			err := c.Download(context.Background(), object, &got)
+			err := c.Download(context.Background(), object, nil, &got)
 			if (err != nil) != test.fails || errors.Is(err, client.ErrCorrupt) != test.corrupt {
 				t.Errorf("error %v", err)
 			}

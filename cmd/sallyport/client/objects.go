@@ -33,6 +33,13 @@ type Object struct {
 	CreatedAt    time.Time  `json:"created_at"`
 	PublishedAt  *time.Time `json:"published_at,omitempty"`
 	Verdict      *Verdict   `json:"verdict,omitempty"`
+	RejectedAt   *time.Time `json:"rejected_at,omitempty"`
+	Destroyed    bool       `json:"destroyed,omitempty"`  // rejected, and its bytes are gone
+	Rescanning   bool       `json:"rescanning,omitempty"` // published, and in the queue again
+	Doubt        *Verdict   `json:"doubt,omitempty"`      // of the last rescan, if it could not judge
+	Proposal     *Ruling    `json:"proposal,omitempty"`   // a release that waits for a second analyst
+	Review       *Ruling    `json:"review,omitempty"`
+	Renditions   int        `json:"renditions,omitempty"` // how many
 }
 
 // Verdict is what inspection concluded.
@@ -65,6 +72,7 @@ func (c *Client) Object(ctx context.Context, id string) (Object, error) {
 // ObjectFilter narrows a list; empty fields do not.
 type ObjectFilter struct {
 	Profile, State string
+	Held           bool
 }
 
 // Objects lists up to limit objects, newest first.
@@ -72,19 +80,23 @@ func (c *Client) Objects(ctx context.Context, f ObjectFilter, limit int) ([]Obje
 	query := url.Values{}
 	setQuery(query, "profile", f.Profile)
 	setQuery(query, "state", f.State)
+	if f.Held {
+		query.Set("held", "true")
+	}
 	return list[Object](ctx, c, "/objects", "objects", query, limit)
 }
 
 // Download writes a published object's bytes to w, having checked their number
 // and, at the end, their SHA-256: what was written is to be trusted only when
-// the error is nil.
-func (c *Client) Download(ctx context.Context, o Object, w io.Writer) error {
+// the error is nil. rendition, if not nil, is fetched instead.
+func (c *Client) Download(ctx context.Context, o Object, rendition *Rendition, w io.Writer) error {
+	o, query := rendition.of(o)
 	var grant struct {
 		URL     string            `json:"get_url"`
 		Headers map[string]string `json:"headers"`
 	}
 	path := "/objects/" + sigv4.EncodeComponent(o.ObjectID) + "/download-url"
-	if err := c.call(ctx, http.MethodGet, path, nil, nil, &grant); err != nil {
+	if err := c.call(ctx, http.MethodGet, path, query, nil, &grant); err != nil {
 		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, grant.URL, nil)

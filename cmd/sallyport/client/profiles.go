@@ -23,6 +23,36 @@ type Profile struct {
 	SingleUse    bool     `json:"single_use"`
 	PresignMax   string   `json:"presign_max_ttl,omitempty"`
 	CreatedAt    string   `json:"created_at,omitempty"`
+	Scan         Scan     `json:"scan"`
+}
+
+// Scan is how a profile's objects are inspected.
+type Scan struct {
+	Mode         string   `json:"mode,omitempty"` // "async", "inline" or "off"
+	Engines      []string `json:"engines,omitempty"`
+	Executables  bool     `json:"executables,omitempty"`
+	Active       bool     `json:"active,omitempty"`
+	Archive      *Archive `json:"archive,omitempty"`
+	Image        *Image   `json:"image,omitempty"` // nil: no renditions
+	TwoPersons   bool     `json:"two_persons,omitempty"`
+	KeepRejected string   `json:"keep_rejected,omitempty"`
+}
+
+// Archive bounds what is unpacked.
+type Archive struct {
+	MaxDepth   int   `json:"max_depth,omitempty"`
+	MaxEntries int   `json:"max_entries,omitempty"`
+	MaxBytes   int64 `json:"max_bytes,omitempty"`
+	MaxRatio   int   `json:"max_ratio,omitempty"`
+	Encrypted  bool  `json:"encrypted,omitempty"`
+}
+
+// Image is what is made of images.
+type Image struct {
+	MaxPixels  int64 `json:"max_pixels,omitempty"`
+	MaxFrames  int   `json:"max_frames,omitempty"`
+	Thumbnails []int `json:"thumbnails,omitempty"`
+	Inline     bool  `json:"inline,omitempty"`
 }
 
 // Profiles lists the tenant's profiles.

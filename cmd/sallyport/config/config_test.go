@@ -42,7 +42,7 @@ func TestPrecedence(t *testing.T) {
 
 func TestEverySettingFromEverySource(t *testing.T) {
 	values := map[string]string{
-		"string": "text", "list": "a,b", "duration": "70s", "size": "7MiB",
+		"string": "text", "list": "a,b", "duration": "70s", "size": "700MiB",
 		"number": "7", "bool": "true", "level": "debug", "secret": "hidden-word",
 	}
 	for _, s := range config.Settings() {
@@ -109,9 +109,30 @@ func TestBadValues(t *testing.T) {
 		{"backend without bucket", "", []string{"SALLYPORT_BACKEND_KIND=s3"}, "backend.s3_bucket: is needed"},
 		{"PUT URL beyond 15m", "", []string{"SALLYPORT_UPLOADS_PUT_URL_TTL=16m"}, "SALLYPORT_UPLOADS_PUT_URL_TTL: 16m is not between"},
 		{"GET URL under 60s", "", []string{"SALLYPORT_DOWNLOADS_URL_TTL=59s"}, "SALLYPORT_DOWNLOADS_URL_TTL"},
+		{"inline URL with a path", "", []string{"SALLYPORT_DOWNLOADS_INLINE_URL=https://m.example/x"}, "SALLYPORT_DOWNLOADS_INLINE_URL"},
+		{"inline URL in capitals", "", []string{"SALLYPORT_DOWNLOADS_INLINE_URL=https://M.example"}, "lower case"},
+		{"inline URL of the s3 port", "", []string{"SALLYPORT_S3_EXTERNAL_URL=https://b.example,https://m.example:9000", "SALLYPORT_DOWNLOADS_INLINE_URL=https://m.example"}, "SALLYPORT_DOWNLOADS_INLINE_URL: has the host of SALLYPORT_S3_EXTERNAL_URL"},
+		{"inline URL of the control port", "", []string{"SALLYPORT_CONTROL_EXTERNAL_URL=https://m.example", "SALLYPORT_DOWNLOADS_INLINE_URL=https://m.example"}, "has the host of SALLYPORT_CONTROL_EXTERNAL_URL"},
+		{"inline URL of the console's loopback", "", []string{"SALLYPORT_CONTROL_ADDR=127.0.0.1:9001", "SALLYPORT_DOWNLOADS_INLINE_URL=http://127.0.0.1:9000"}, "has the host of"},
+		{"inline URL of an application", "", []string{"SALLYPORT_S3_CORS_ORIGINS=https://app.example", "SALLYPORT_DOWNLOADS_INLINE_URL=https://app.example"}, "has the host of SALLYPORT_S3_CORS_ORIGINS"},
+		{"inline URL as a bucket", "", []string{"SALLYPORT_S3_DOMAINS=s3.example", "SALLYPORT_DOWNLOADS_INLINE_URL=https://m.s3.example"}, "below"},
 		{"presigned beyond a week", "", []string{"SALLYPORT_PRESIGN_MAX_TTL=169h"}, "SALLYPORT_PRESIGN_MAX_TTL"},
 		{"lifecycle without rest", "", []string{"SALLYPORT_LIFECYCLE_EVERY=0s"}, "SALLYPORT_LIFECYCLE_EVERY"},
+		{"webhook host", "", []string{"SALLYPORT_WEBHOOKS_ALLOW_HOSTS=hooks.example,https://b.example"}, `"https://b.example"`},
+		{"webhook host pattern", "", []string{"SALLYPORT_WEBHOOKS_ALLOW_HOSTS=*"}, `"*"`},
+		{"webhook network", "", []string{"SALLYPORT_WEBHOOKS_ALLOW_NETWORKS=10.0.0.1"}, "SALLYPORT_WEBHOOKS_ALLOW_NETWORKS"},
 		{"no workers", "", []string{"SALLYPORT_SCANNER_WORKERS=0"}, "SALLYPORT_SCANNER_WORKERS"},
+		{"clamd without a scheme", "", []string{"SALLYPORT_SCANNER_CLAMD_ADDR=localhost:3310"}, "SALLYPORT_SCANNER_CLAMD_ADDR"},
+		{"clamd at a relative path", "", []string{"SALLYPORT_SCANNER_CLAMD_ADDR=unix://clamd.ctl"}, "SALLYPORT_SCANNER_CLAMD_ADDR"},
+		{"clamd without a limit", "", []string{"SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE=0"}, "SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE"},
+		{"clamd beyond its own", "", []string{"SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE=2GiB"}, "SALLYPORT_SCANNER_CLAMD_MAX_FILE_SIZE"},
+		{"ICAP without a service", "", []string{"SALLYPORT_SCANNER_ICAP_URL=icap://localhost:1344"}, "SALLYPORT_SCANNER_ICAP_URL"},
+		{"database age below zero", "", []string{"SALLYPORT_SCANNER_MAX_DB_AGE=-5m"}, "SALLYPORT_SCANNER_MAX_DB_AGE"},
+		{"command without a path", "", []string{"SALLYPORT_SCANNER_EXEC_COMMAND=scan,-"}, "SALLYPORT_SCANNER_EXEC_COMMAND"},
+		{"exit code", "", []string{"SALLYPORT_SCANNER_EXEC_DOWN=2,256"}, `"256"`},
+		{"two meanings", "", []string{"SALLYPORT_SCANNER_EXEC_DOWN=1"}, "1 is in scanner.exec_infected, too"},
+		{"expression", "", []string{"SALLYPORT_SCANNER_EXEC_SIGNATURE=("}, "SALLYPORT_SCANNER_EXEC_SIGNATURE"},
+		{"sandbox without memory", "", []string{"SALLYPORT_SCANNER_SANDBOX_MEMORY=1MiB"}, "SALLYPORT_SCANNER_SANDBOX_MEMORY"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -148,7 +169,7 @@ func TestGoodValues(t *testing.T) {
 			"SALLYPORT_TRUSTED_PROXIES=10.0.0.0/8, ::1", "SALLYPORT_BACKEND_KIND=s3",
 			"SALLYPORT_BACKEND_S3_ENDPOINT=http://minio:9000", "SALLYPORT_BACKEND_S3_BUCKET=bytes",
 			"SALLYPORT_BACKEND_S3_ACCESS_KEY=user", "SALLYPORT_BACKEND_S3_SECRET_KEY=pass=word",
-			"SALLYPORT_S3_CORS_ORIGINS=*",
+			"SALLYPORT_S3_CORS_ORIGINS=*", "SALLYPORT_DOWNLOADS_INLINE_URL=https://media.example:9443",
 		},
 	})
 	if err != nil {

@@ -38,6 +38,8 @@ func (c *Config) validate(name func(key string) string) []error {
 	c.validateListeners(k)
 	c.validateBackend(k)
 	c.validateLimits(k)
+	c.validateScanner(k)
+	c.validateWebhooks(k)
 	return k.problems
 }
 
@@ -94,6 +96,47 @@ func (c *Config) validateListeners(k *check) {
 	if !isWord(c.S3Region) {
 		k.fail("s3.region", "%q is not a region name", c.S3Region)
 	}
+	if c.DownloadsInlineURL != "" {
+		c.validateInline(k)
+	}
+}
+
+// validateInline sees to it that what strangers made is shown by a host that is nothing
+// else: browsers tell sites apart by their hosts.
+func (c *Config) validateInline(k *check) {
+	const key = "downloads.inline_url"
+	if err := checkOrigin(c.DownloadsInlineURL); err != nil {
+		k.fail(key, "%w", err)
+		return
+	}
+	own := hostOf(c.DownloadsInlineURL)
+	if c.DownloadsInlineURL != strings.ToLower(c.DownloadsInlineURL) {
+		k.fail(key, "%q is not in lower case", c.DownloadsInlineURL)
+	}
+	for name, others := range map[string][]string{
+		"s3.external_url": c.S3ExternalURL, "control.external_url": {c.ControlExternalURL},
+		"s3.addr": {"//" + c.S3Addr}, "control.addr": {"//" + c.ControlAddr}, "s3.cors_origins": c.S3CORSOrigins,
+	} {
+		for _, other := range others {
+			if strings.EqualFold(hostOf(other), own) {
+				k.fail(key, "has the host of %s; it needs one of its own", k.name(name))
+			}
+		}
+	}
+	for _, d := range c.S3Domains {
+		if own == d || strings.HasSuffix(own, "."+d) {
+			k.fail(key, "is below %s, where hosts name buckets", k.name("s3.domains"))
+		}
+	}
+}
+
+// hostOf is the host name of a URL without its port: cookies do not tell ports apart.
+func hostOf(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func (c *Config) validateBackend(k *check) {
@@ -144,9 +187,6 @@ func (c *Config) validateLimits(k *check) {
 	between("server.body_idle", c.ServerBodyIdle, 100*time.Millisecond, time.Hour)
 	if c.UploadsMaxSize < 1 || c.UploadsMaxSize > maxSinglePut {
 		k.fail("uploads.max_size", "%s is not between 1 and 5GiB", c.UploadsMaxSize)
-	}
-	if c.ScannerWorkers < 1 || c.ScannerWorkers > 1024 {
-		k.fail("scanner.workers", "%d is not between 1 and 1024", c.ScannerWorkers)
 	}
 	if c.ServerMaxConnections < 1 {
 		k.fail("server.max_connections", "%d is not at least 1", c.ServerMaxConnections)
