@@ -126,27 +126,37 @@ func (w *worker) run(ctx context.Context, message []byte, in *os.File, frame fun
 	if err := w.send(message, own); err != nil {
 		return nil, w.verdict(ctx, err)
 	}
+	reply, err := w.hear(frame)
+	if w.broken != nil { // whatever the callback made of it
+		return nil, w.verdict(ctx, w.broken)
+	}
+	return reply, err
+}
+
+// hear reads what a child says of one object, to the end of it. What the child does
+// wrong is in broken.
+func (w *worker) hear(frame func(string, json.RawMessage, io.Reader) error) (json.RawMessage, error) {
 	for {
 		kind, size, err := w.next()
 		if err != nil {
-			return nil, w.verdict(ctx, err)
+			w.broken = err
+			return nil, err
 		}
 		switch kind {
 		case sayFrame:
 			if err := w.frame(size, frame); err != nil {
-				if w.broken != nil { // whatever the callback made of it
-					return nil, w.verdict(ctx, w.broken)
-				}
 				return nil, err
 			}
 		case sayReply, sayFailed:
 			var e ending
 			if err := readText(w.r, size, &e); err != nil {
-				return nil, w.verdict(ctx, err)
+				w.broken = err
+				return nil, err
 			}
 			return e.result(w, kind)
 		default:
-			return nil, w.verdict(ctx, fmt.Errorf("%w: %q is no answer", errProtocol, kind))
+			w.broken = fmt.Errorf("%w: %q is no answer", errProtocol, kind)
+			return nil, w.broken
 		}
 	}
 }
