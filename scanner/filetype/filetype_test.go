@@ -278,6 +278,8 @@ func TestNames(t *testing.T) {
 		{"a.tar.gz", archive, registry.ScanRules{}, "clean"},
 		{"a.png", nil, registry.ScanRules{}, "clean"},
 		{"a.pdf", []byte("\x00\x01\x02 nobody knows"), registry.ScanRules{}, "clean"},
+		{"a.log.gz", text, registry.ScanRules{}, "clean"}, // some client unpacked it
+		{"\u05d0\u200f.txt", text, registry.ScanRules{}, "clean"},
 		{"a.png", archive, registry.ScanRules{}, "refused extension_mismatch"},
 		{"a.mp4", text, registry.ScanRules{}, "refused extension_mismatch"},
 		{"a.png", windowsProgram(), registry.ScanRules{Executables: true}, "refused extension_mismatch"},
