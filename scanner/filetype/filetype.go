@@ -78,6 +78,10 @@ func (e *Engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, er
 	if in.Object.Size == 0 {
 		return byName(in, NoClass), nil
 	}
+	if in.Rules.Executables && in.Rules.Active && in.Object.Filename == "" {
+		// Nothing that could be found would be refused.
+		return scanner.Result{Result: registry.VerdictClean, Version: version}, nil
+	}
 	file, err := in.File(ctx)
 	if err != nil {
 		return scanner.Result{}, fmt.Errorf("filetype: %w", err)

@@ -371,3 +371,22 @@ func FuzzJob(f *testing.F) {
 		verdict(t, direct{}, in)
 	})
 }
+
+// noChild fails whoever starts a child.
+type noChild struct{ t *testing.T }
+
+func (r noChild) Run(context.Context, string, *os.File, any, func(string, json.RawMessage, io.Reader) error) (json.RawMessage, error) {
+	r.t.Error("a child was started")
+	return nil, errors.New("no child")
+}
+
+// TestNothingToRefuse: where all is allowed nobody has to look.
+func TestNothingToRefuse(t *testing.T) {
+	e := filetype.New(noChild{t})
+	r, err := e.Scan(t.Context(), scanner.Input{
+		Object: registry.Object{Size: 10}, Rules: registry.ScanRules{Executables: true, Active: true}, Detected: "application/pdf",
+	})
+	if err != nil || r.Result != registry.VerdictClean {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
