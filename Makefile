@@ -50,6 +50,7 @@ missing:
 	has clamd || test -x /usr/sbin/clamd || echo 'make test: clamd is missing, what needs it skips: apt-get install clamav-daemon'; \
 	has c-icap && test -n "$$(ls /usr/lib/*/c_icap/virus_scan.so 2>/dev/null)" || \
 		echo 'make test: c-icap with virus_scan is missing, what needs it skips: apt-get install c-icap libc-icap-mod-virus-scan'; \
+	has 7zz || echo 'make test: 7zz is missing, what needs it skips: apt-get install 7zip'; \
 	for client in s3cmd rclone restic; do \
 		has $$client || echo "make test: $$client is missing, what needs it skips: apt-get install $$client"; \
 	done; \

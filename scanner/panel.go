@@ -15,8 +15,13 @@ import (
 	"sallyport/registry"
 )
 
-// ReasonEngineUnknown: the object's rules name an engine that the server has not.
-const ReasonEngineUnknown = "engine_unknown"
+const (
+	// ReasonEngineUnknown: the object's rules name an engine that the server has not.
+	ReasonEngineUnknown = "engine_unknown"
+	// ReasonTooLarge: an engine needs the object as a file, for which there is no room
+	// and never will be.
+	ReasonTooLarge = "too_large_to_spool"
+)
 
 // PanelConfig is what a Panel is made of.
 type PanelConfig struct {
@@ -102,7 +107,11 @@ func (p *Panel) Judge(ctx context.Context, c Case) (o Opinion, err error) {
 	for _, e := range c.toAsk(slices.Concat(p.cfg.Inspect, malware)) {
 		r, heard := c.Heard[e.Name()]
 		if !heard {
-			if r, err = p.ask(ctx, e.Name(), func() (Result, error) { return e.Scan(ctx, in) }); err != nil {
+			r, err = p.ask(ctx, e.Name(), func() (Result, error) { return e.Scan(ctx, in) })
+			if errors.Is(err, errTooLarge) {
+				r, err = Result{Result: registry.VerdictIncomplete, Reason: ReasonTooLarge}, nil
+			}
+			if err != nil {
 				return o, fmt.Errorf("%s: %w", e.Name(), err)
 			}
 		}

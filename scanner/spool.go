@@ -88,8 +88,25 @@ func (s *file) copy(r io.Reader) (*os.File, error) {
 	if err != nil {
 		return nil, noRoom(err)
 	}
+	if tooLarge(w, s.size) {
+		return made(w, f, errTooLarge)
+	}
 	return made(w, f, fill(w, r, s.size))
 }
+
+// errTooLarge is of an object that waiting for room does not help: it would keep the
+// queue from all others for ever.
+var errTooLarge = errors.New("scanner: object is too large for the spool")
+
+// tooLarge tells whether a copy of so many bytes fits into the file's volume neither
+// now nor at a time when it is mostly free.
+func tooLarge(w *os.File, size int64) bool {
+	free, all, err := volume(w)
+	return err == nil && size > free && size > all/spoolShare
+}
+
+// spoolShare is what part of its volume a copy is sure to be waited for.
+const spoolShare = 4
 
 // made closes the writing end of a new file, and the other one if err is not nil.
 func made(w, f *os.File, err error) (*os.File, error) {

@@ -33,3 +33,12 @@ func seal(w *os.File) error {
 	}
 	return nil
 }
+
+// volume returns how many bytes of a file's volume are free and how many there are.
+func volume(f *os.File) (free, all int64, err error) {
+	var v unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &v); err != nil {
+		return 0, 0, fmt.Errorf("statfs: %w", err)
+	}
+	return int64(v.Bavail) * v.Bsize, int64(v.Blocks) * v.Bsize, nil
+}

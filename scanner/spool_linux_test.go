@@ -2,12 +2,15 @@ package scanner_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/registry"
 	"sallyport/scanner"
 )
 
@@ -33,5 +36,28 @@ func TestAFullDiskIsAnEngineThatIsDown(t *testing.T) {
 	defer full.Close()
 	if err := scanner.Fill(full, bytes.NewReader(make([]byte, 10)), 10); !errors.Is(err, scanner.ErrDown) {
 		t.Errorf("got %v, want ErrDown", err)
+	}
+}
+
+// An object that no spool will ever hold is not waited for: others stand behind it.
+func TestWhatNeverFitsIsIncomplete(t *testing.T) {
+	dir := t.TempDir()
+	var v unix.Statfs_t
+	if err := unix.Statfs(dir, &v); err != nil {
+		t.Fatal(err)
+	}
+	p := scanner.NewPanel(scanner.PanelConfig{Now: time.Now, SpoolDir: dir, Inspect: []scanner.Engine{
+		engine(func(ctx context.Context, in scanner.Input) (scanner.Result, error) {
+			_, err := in.File(ctx)
+			return scanner.Result{Result: registry.VerdictClean}, err
+		}),
+	}})
+	size := int64(v.Blocks)*v.Bsize + 1
+	o, err := p.Judge(t.Context(), scanner.Case{Object: registry.Object{Size: size}, Open: content(nil)})
+	if err != nil || o.Verdict.Result != registry.VerdictIncomplete || o.Verdict.Reason != scanner.ReasonTooLarge {
+		t.Errorf("%+v, %v", o.Verdict, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%d files are left (%v)", len(left), err)
 	}
 }

@@ -312,8 +312,18 @@ func TestRenditionsBeforeTheAnswer(t *testing.T) {
 			t.Errorf("mode %q: %d renditions, want %d", mode, got, want)
 		}
 	}
-	// What a write that comes to nothing made of its object goes with it.
 	r.profile(gallery, registry.ScanRules{Image: &registry.ImageRules{}})
+	r.bucket("photos")
+	for name, write := range writes {
+		o, err := write(r, gallery, "by "+name, []byte("the end"))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := r.made(o.ID); len(got) != 1 {
+			t.Errorf("%s: made %q", name, got)
+		}
+	}
+	// What a write that comes to nothing made of its object goes with it.
 	tick, err := r.AdmitObject(r.ctx(), admin, pipeline.ObjectRequest{
 		Bucket: gallery, Key: "refused", Declared: pipeline.Declared{Length: int64(len(text)), ContentType: "text/plain"},
 		Conditions: registry.Conditions{IfMatch: "none"},
@@ -402,4 +412,34 @@ func TestFaultsOfRenditions(t *testing.T) {
 		p, err := r.pictureStory()
 		return func() { r.keptPicture(p) }, err
 	})
+}
+
+// TestCopiesHaveTheRenditionsOfTheirBucket: a copy has its source's where these are what
+// its bucket asks for, else its own.
+func TestCopiesHaveTheRenditionsOfTheirBucket(t *testing.T) {
+	e := &painter{tb: t, made: []string{"the source's"}}
+	panel := scanner.NewPanel(scanner.PanelConfig{Inspect: []scanner.Engine{&inspect.Engine{}, e}, Now: time.Now, SpoolDir: t.TempDir()})
+	r := newRig(t, func(c *pipeline.Config) { c.Judge = scanner.NewInline(scanner.InlineConfig{Panel: panel}) })
+	r.profile(gallery, registry.ScanRules{Image: &registry.ImageRules{}})
+	if _, err := r.putKey(gallery, "a", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 100)...)); err != nil {
+		t.Fatal(err)
+	}
+	e.made[0] = "its own"
+	for bucket, test := range map[registry.BucketName]struct {
+		rules *registry.ImageRules
+		want  string
+	}{
+		"same":       {&registry.ImageRules{Inline: true}, "the source's"},
+		"thumbnails": {&registry.ImageRules{Thumbnails: []int{64}}, "its own"},
+		"none":       {nil, "the source's"},
+	} {
+		r.profile(bucket, registry.ScanRules{Image: test.rules})
+		c, err := r.Copy(r.ctx(), admin, pipeline.CopyRequest{Source: pipeline.Source{Bucket: gallery, Key: "a"}, Bucket: bucket, Key: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.made(c.Object.ID); len(got) != 1 || got[0] != test.want {
+			t.Errorf("%s: made %q, want %q", bucket, got, test.want)
+		}
+	}
 }

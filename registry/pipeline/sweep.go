@@ -92,9 +92,16 @@ func (p *Pipeline) Run(ctx context.Context) {
 	wg.Go(func() { p.every(ctx, "sweep", p.cfg.SweepEvery, p.nudge, p.Sweep) })
 	wg.Go(func() { p.every(ctx, "promote", p.cfg.PromoteEvery, nil, p.promoteDue) })
 	wg.Go(func() { p.every(ctx, "lifecycle", p.cfg.LifecycleEvery, nil, p.Age) })
-	wg.Go(func() { p.every(ctx, "rescan", p.cfg.RescanCheck, nil, p.Rescan) })
+	wg.Go(func() { p.every(ctx, "rescan", p.cfg.RescanCheck, atOnce(), p.Rescan) })
 	wg.Go(func() { p.every(ctx, "rotate", p.cfg.RotateEvery/24, nil, p.RotateURLKeys) })
 	wg.Wait()
+}
+
+// atOnce is a nudge for what does not wait for its ticker the first time.
+func atOnce() <-chan struct{} {
+	nudge := make(chan struct{}, 1)
+	nudge <- struct{}{}
+	return nudge
 }
 
 // settleDown is how long every waits after a nudge, so that a burst of deletes is

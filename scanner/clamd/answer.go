@@ -17,17 +17,14 @@ const maxSignature = 200
 
 // judge reads the answer to INSTREAM.
 func judge(answer string) (scanner.Result, error) {
-	text, ok := strings.CutPrefix(answer, "stream: ")
-	if !ok {
-		text = answer // an error that is not of the stream
-	}
-	if text == "OK" {
+	text, ofStream := strings.CutPrefix(answer, "stream: ")
+	if ofStream && text == "OK" {
 		return scanner.Result{Result: registry.VerdictClean}, nil
 	}
-	if name, ok := strings.CutSuffix(text, " FOUND"); ok {
+	if name, ok := strings.CutSuffix(text, " FOUND"); ok && ofStream {
 		return found(printable(name)), nil
 	}
-	if cause, ok := strings.CutSuffix(text, " ERROR"); ok {
+	if cause, ok := strings.CutSuffix(text, " ERROR"); ok { // not all errors are said to be the stream's
 		// clamd's own and cl_strerror's words for its limits: "INSTREAM size limit exceeded",
 		// "Time limit reached", "Exceeded max … limit".
 		if strings.Contains(cause, "limit") {

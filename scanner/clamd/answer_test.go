@@ -19,7 +19,10 @@ func TestJudge(t *testing.T) {
 		down      bool
 	}{
 		{answer: "", down: true},
-		{answer: "OK", result: registry.VerdictClean},
+		{answer: "OK", down: true},
+		{answer: "file: OK", down: true},
+		{answer: "file: Eicar FOUND", down: true},
+		{answer: "stream: OK", result: registry.VerdictClean},
 		{answer: "stream: ", down: true},
 		{answer: "stream: ok", down: true},
 		{answer: "stream: OK ", down: true},

@@ -31,7 +31,7 @@ func (c Class) holds(content Class) bool {
 	case c == Text:
 		return content == Document || content == Markup
 	case c == Archive:
-		return content == Document
+		return content == Document || content == Text
 	case c == Markup, c == Program:
 		return content != Media && content != Document
 	}

@@ -78,6 +78,10 @@ func (e *Engine) Scan(ctx context.Context, in scanner.Input) (scanner.Result, er
 	if in.Object.Size == 0 {
 		return byName(in, NoClass), nil
 	}
+	if in.Rules.Executables && in.Rules.Active && in.Object.Filename == "" {
+		// Nothing that could be found would be refused.
+		return scanner.Result{Result: registry.VerdictClean, Version: version}, nil
+	}
 	file, err := in.File(ctx)
 	if err != nil {
 		return scanner.Result{}, fmt.Errorf("filetype: %w", err)
@@ -168,9 +172,11 @@ func byName(in scanner.Input, content Class) scanner.Result {
 }
 
 // misleads says whether a character turns a name around or cannot be seen: "gpj.exe"
-// written backwards reads "exe.jpg".
+// written backwards reads "exe.jpg". The marks that names in Arabic and Hebrew have for
+// good reason are not among them.
 func misleads(r rune) bool {
-	return unicode.Is(unicode.Bidi_Control, r) || unicode.IsControl(r) || r == '\u200b' || r == '\ufeff'
+	embeds := r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+	return embeds || unicode.IsControl(r) || r == '\u200b' || r == '\ufeff'
 }
 
 // mediaType cuts the parameters off.

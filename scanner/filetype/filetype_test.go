@@ -278,6 +278,8 @@ func TestNames(t *testing.T) {
 		{"a.tar.gz", archive, registry.ScanRules{}, "clean"},
 		{"a.png", nil, registry.ScanRules{}, "clean"},
 		{"a.pdf", []byte("\x00\x01\x02 nobody knows"), registry.ScanRules{}, "clean"},
+		{"a.log.gz", text, registry.ScanRules{}, "clean"}, // some client unpacked it
+		{"\u05d0\u200f.txt", text, registry.ScanRules{}, "clean"},
 		{"a.png", archive, registry.ScanRules{}, "refused extension_mismatch"},
 		{"a.mp4", text, registry.ScanRules{}, "refused extension_mismatch"},
 		{"a.png", windowsProgram(), registry.ScanRules{Executables: true}, "refused extension_mismatch"},
@@ -368,4 +370,23 @@ func FuzzJob(f *testing.F) {
 		}
 		verdict(t, direct{}, in)
 	})
+}
+
+// noChild fails whoever starts a child.
+type noChild struct{ t *testing.T }
+
+func (r noChild) Run(context.Context, string, *os.File, any, func(string, json.RawMessage, io.Reader) error) (json.RawMessage, error) {
+	r.t.Error("a child was started")
+	return nil, errors.New("no child")
+}
+
+// TestNothingToRefuse: where all is allowed nobody has to look.
+func TestNothingToRefuse(t *testing.T) {
+	e := filetype.New(noChild{t})
+	r, err := e.Scan(t.Context(), scanner.Input{
+		Object: registry.Object{Size: 10}, Rules: registry.ScanRules{Executables: true, Active: true}, Detected: "application/pdf",
+	})
+	if err != nil || r.Result != registry.VerdictClean {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

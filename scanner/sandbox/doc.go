@@ -14,12 +14,14 @@
 // # Child
 //
 // A child is the same program, started anew with an empty environment; its main is
-// Main, with the jobs it can do. Before its first job it locks itself in, each layer
-// by itself enough to keep it from files and (but for Landlock) from the network:
+// Main, with the jobs it can do. Before its first job it locks itself in. The filter
+// of system calls is enough to keep it from files and the network; Landlock closes
+// the files once more, and both together with namespaces:
 //
-//	namespaces  user, net, ipc, uts: no rights, and a network without an interface
-//	Landlock    no file, no TCP, no signal and no abstract socket to the outside
 //	seccomp     only calls on descriptors and memory; no socket, path, process
+//	Landlock    no file, no TCP, no signal and no abstract socket to the outside
+//	namespaces  user, net, ipc, uts: no rights, and a network without an interface;
+//	            of commands, and of workers where there is no seccomp
 //	limits      address space, processor time, file size 0, descriptors, processes, no core
 //
 // and no_new_privs, the user nobody where the server is root, the first place in the

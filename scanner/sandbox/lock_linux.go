@@ -27,7 +27,21 @@ func (c *child) lock(s setup) (h hello) {
 		return h
 	}
 	h.Network, h.Files = tryNetwork(), tryFiles()
+	if !h.holds(s.Exec) {
+		h.Failed = "the lock that was put in force does not hold"
+	}
 	return h
+}
+
+// holds tells whether what is in force keeps from files what it should.
+func (h *hello) holds(c *command) bool {
+	switch {
+	case h.Files != "", c != nil && (c.Unconfined || slices.Contains(c.Paths, "/")):
+		return true
+	case c != nil:
+		return h.Landlock == 0
+	}
+	return h.Landlock == 0 && !h.Seccomp
 }
 
 func (c *child) lockAll(s setup, h *hello) error {

@@ -15,6 +15,8 @@ func variants() []*syscall.SysProcAttr {
 	return []*syscall.SysProcAttr{{Setpgid: true}}
 }
 
+func filters() bool { return false }
+
 func refused(error) bool { return false }
 
 func spaces(*syscall.SysProcAttr) (names []string, apart bool) { return nil, false }

@@ -13,11 +13,11 @@ import (
 type starter struct {
 	work  chan func()
 	ended chan struct{}
-	way   *syscall.SysProcAttr // that has worked; used by the thread only
+	ways  map[bool]*syscall.SysProcAttr // that have worked, with namespaces and without; used by the thread only
 }
 
 func newStarter() *starter {
-	s := &starter{work: make(chan func()), ended: make(chan struct{})}
+	s := &starter{work: make(chan func()), ended: make(chan struct{}), ways: map[bool]*syscall.SysProcAttr{}}
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		defer close(s.ended)
@@ -43,19 +43,20 @@ func (s *starter) start(prepare func() *exec.Cmd, skip []string) (cmd *exec.Cmd,
 // try goes through the ways to start a child. Once one has worked, there is no other:
 // what is in force does not become less while the server runs.
 func (s *starter) try(prepare func() *exec.Cmd, skip []string) (*exec.Cmd, error) {
+	plain := slices.Contains(skip, layerSpaces)
 	ways := variants()
-	if s.way != nil {
-		ways = []*syscall.SysProcAttr{s.way}
+	if s.ways[plain] != nil {
+		ways = []*syscall.SysProcAttr{s.ways[plain]}
 	}
 	var err error
 	for _, way := range ways {
-		if names, _ := spaces(way); len(names) > 0 && slices.Contains(skip, layerSpaces) {
+		if names, _ := spaces(way); len(names) > 0 && plain {
 			continue
 		}
 		cmd := prepare()
 		cmd.SysProcAttr = way
 		if err = cmd.Start(); err == nil {
-			s.way = way
+			s.ways[plain] = way
 			return cmd, nil
 		}
 		if !refused(err) {

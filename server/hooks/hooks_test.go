@@ -402,6 +402,9 @@ func TestTenantsDoNotHoldEachOtherUp(t *testing.T) {
 	hanging.await(r, 1)
 	r.beginAs(bob)
 	v.await(r, 1)
+	if n := len(hanging.got()); n != 1 {
+		t.Errorf("%d of four workers are one tenant's", n)
+	}
 }
 
 // TestDeletedWhileSending: nothing is left of a webhook that is deleted, whatever was
