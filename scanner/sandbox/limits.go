@@ -8,10 +8,9 @@ import (
 // Limits bound one child, and so what one object can cost. A zero field is the
 // default.
 type Limits struct {
-	// Memory is how many bytes of address space a worker may take beyond what it
-	// has at its start, and how many bytes of data each process of a command may
-	// have. Go takes its heap in steps of 64 MiB; less than 128 MiB is of little use.
-	// Default 512 MiB.
+	// Memory is how many bytes a worker may take beyond what it has at its start and
+	// an overhead of 128 MiB, in which Go's runtime takes its steps; and how many bytes
+	// of data each process of a command may have. Default 512 MiB.
 	Memory int64
 	// CPU is the processor time of one object; whole seconds, rounded up. Default
 	// Wall.

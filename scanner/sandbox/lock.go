@@ -63,6 +63,10 @@ func watchCPU() {
 	}()
 }
 
+// overhead is the address space that a worker may take beside its memory, bytes: Go
+// takes its heap in steps of 64 MiB, and a build with cgo 8 MiB for each thread.
+const overhead = 128 << 20
+
 // bound puts the limits of a worker in force.
 func (l *limits) bound(lim Limits) error {
 	taken, err := addressSpace()
@@ -74,7 +78,7 @@ func (l *limits) bound(lim Limits) error {
 	// The collector works harder before memory ends.
 	debug.SetMemoryLimit(lim.Memory / 4 * 3)
 	return errors.Join(
-		limit(syscall.RLIMIT_AS, taken+shadow*uint64(lim.Memory)),
+		limit(syscall.RLIMIT_AS, taken+overhead+shadow*uint64(lim.Memory)),
 		limit(syscall.RLIMIT_CPU, l.seconds*uint64(lim.Objects+1)),
 		limit(syscall.RLIMIT_FSIZE, 0),
 		limit(syscall.RLIMIT_CORE, 0),

@@ -53,7 +53,8 @@ func (p *Pool) start(ctx context.Context, become *command, stdin *os.File, stdou
 	w.r = bufio.NewReaderSize(timed{w}, maxData+headSize)
 	prepare := func() *exec.Cmd {
 		cmd := exec.Command(p.cfg.Command[0], p.cfg.Command[1:]...)
-		cmd.Env = append([]string{"GOTRACEBACK=single"}, p.cfg.Env...)
+		// A C library's arenas, one for each thread, are large reservations.
+		cmd.Env = append([]string{"GOTRACEBACK=single", "MALLOC_ARENA_MAX=1"}, p.cfg.Env...)
 		cmd.ExtraFiles = []*os.File{theirs}
 		cmd.Stderr = &w.said
 		cmd.Dir = "/"
