@@ -262,7 +262,8 @@ func (t *txn) withdrawFound(o *Object, v Verdict) error {
 
 // withdrawTwins withdraws what has the very bytes of an object that was found infected
 // before it was published: a verdict is of a list of extents, whoever has them. What
-// shares a part of them only may be clean without the rest.
+// shares a part of them only may be clean without the rest, but goes with a twin that was
+// published, as it does whenever such a one is withdrawn.
 func (t *txn) withdrawTwins(o *Object) error {
 	if o.Verdict.Result != VerdictInfected {
 		return nil
@@ -271,8 +272,12 @@ func (t *txn) withdrawTwins(o *Object) error {
 	if err != nil {
 		return err
 	}
-	shared = slices.DeleteFunc(shared, func(x Object) bool {
-		return !slices.Equal(x.Extents, o.Extents) || x.standsBy(*o.Verdict)
-	})
+	shared = slices.DeleteFunc(shared, func(x Object) bool { return x.standsBy(*o.Verdict) })
+	twin := func(x Object) bool { return slices.Equal(x.Extents, o.Extents) }
+	if !slices.ContainsFunc(shared, func(x Object) bool { return x.State == ObjectPublished && twin(x) }) {
+		shared = slices.DeleteFunc(shared, func(x Object) bool { return !twin(x) })
+	} else if err := t.withdrawParts(o); err != nil {
+		return err
+	}
 	return t.withdrawAll(System(o.Tenant), shared, o)
 }

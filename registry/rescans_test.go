@@ -214,6 +214,32 @@ func TestTwinsOfTheInfected(t *testing.T) {
 	}
 }
 
+// TestTwinsTakeAllThatSharesWithThem: what was published with the very bytes of what is
+// found infected is withdrawn, and with that, as ever, all that shares bytes with it.
+func TestTwinsTakeAllThatSharesWithThem(t *testing.T) {
+	h := newHouse(t)
+	shown := h.put(direct, "shown", "x")
+	joined := h.multipart(direct, "joined")
+	joined.part(1, "a", 5*mib)
+	joined.copied(2, shown, 0, shown.Size)
+	whole := joined.complete()
+	open := h.multipart(direct, "open")
+	open.part(1, "b", 5*mib)
+	open.copied(2, shown, 0, shown.Size)
+	_, err := h.CopyObject(h.ctx(), h.amy, registry.NewCopy{Source: shown.ID, Bucket: files, Key: "waits"})
+	h.must(err)
+	_, err = h.SettleScan(h.ctx(), h.claim(), infected, "")
+	h.must(err)
+	for _, id := range []registry.ObjectID{shown.ID, whole.ID} {
+		if got := h.state(id); got != registry.ObjectRejected {
+			t.Errorf("%s is %s", id, got)
+		}
+	}
+	_, err = h.CompleteMultipart(h.ctx(), h.amy, open.completion())
+	h.want(err, registry.ErrPart)
+	h.must(h.Check(h.ctx()))
+}
+
 // TestReleasedInSpiteOf: what analysts let pass is not found again, but what they have
 // not seen is.
 func TestReleasedInSpiteOf(t *testing.T) {

@@ -33,16 +33,20 @@ type Inline struct {
 // InlineConfig is what an Inline is made of.
 type InlineConfig struct {
 	Panel *Panel
-	// Streams bounds how many bodies are heard on their way at once; 0 is 16. The others
+	// Streams bounds how many bodies are heard on their way at once; 0 is 16. It is to be
+	// less than any engine can hear. The others
 	// are read from the store when they are there: slow clients must not take all that an
 	// engine can hear at a time.
 	Streams int
 }
 
+// NoStreams has no body heard on its way.
+const NoStreams = -1
+
 // NewInline returns a judge that asks the panel.
 func NewInline(cfg InlineConfig) *Inline {
 	orDefault(&cfg.Streams, 16)
-	return &Inline{panel: cfg.Panel, slots: make(chan struct{}, cfg.Streams), outcome: prometheus.NewCounterVec(prometheus.CounterOpts{
+	return &Inline{panel: cfg.Panel, slots: make(chan struct{}, max(cfg.Streams, 0)), outcome: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "inline_scans_total",
 		Help: "Writes that were inspected before their answer, by how that ended.",
 	}, []string{"outcome"})}

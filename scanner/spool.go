@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // memoryMax is up to how many bytes a copy for Input.File is kept in memory.
@@ -88,8 +89,10 @@ func (s *file) copy(r io.Reader) (*os.File, error) {
 	if err != nil {
 		return nil, noRoom(err)
 	}
-	if tooLarge(w, s.size) {
-		return made(w, f, errTooLarge)
+	if free, all, err := volume(w); err == nil {
+		if err := room(s.size, free, all); err != nil {
+			return made(w, f, err)
+		}
 	}
 	return made(w, f, fill(w, r, s.size))
 }
@@ -98,11 +101,17 @@ func (s *file) copy(r io.Reader) (*os.File, error) {
 // queue from all others for ever.
 var errTooLarge = errors.New("scanner: object is too large for the spool")
 
-// tooLarge tells whether a copy of so many bytes fits into the file's volume neither
-// now nor at a time when it is mostly free.
-func tooLarge(w *os.File, size int64) bool {
-	free, all, err := volume(w)
-	return err == nil && size > free && size > all/spoolShare
+// room tells what is in the way of a copy of so many bytes on a volume, which is not
+// filled to find out: others write to it, too. errTooLarge is for what fits neither now
+// nor at a time when it is mostly free.
+func room(size, free, all int64) error {
+	switch {
+	case size <= free:
+		return nil
+	case size > all/spoolShare:
+		return errTooLarge
+	}
+	return noRoom(syscall.ENOSPC)
 }
 
 // spoolShare is what part of its volume a copy is sure to be waited for.

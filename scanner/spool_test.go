@@ -185,3 +185,22 @@ func TestSpoolFailures(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// A volume is not filled to find out that there is no room on it.
+func TestNoRoomIsWaitedFor(t *testing.T) {
+	for _, c := range []struct {
+		size, free, all int64
+		fits, down      bool
+	}{
+		{size: 10, free: 10, all: 100, fits: true},
+		{size: 11, free: 10, all: 100, down: true},
+		{size: 25, free: 10, all: 100, down: true},
+		{size: 26, free: 10, all: 100}, // never, as far as anybody knows
+		{size: 80, free: 90, all: 100, fits: true},
+	} {
+		err := scanner.Room(c.size, c.free, c.all)
+		if (err == nil) != c.fits || errors.Is(err, scanner.ErrDown) != c.down {
+			t.Errorf("%d bytes of %d free, %d in all: %v", c.size, c.free, c.all, err)
+		}
+	}
+}

@@ -67,8 +67,27 @@ func newEngines(cfg config.Config, log *slog.Logger, now func() time.Time) (*eng
 		},
 		Malware: looking, Required: cfg.ScannerRequired, SpoolDir: spool, Now: now, Log: log,
 	})
-	e.inline = scanner.NewInline(scanner.InlineConfig{Panel: e.panel})
+	e.inline = scanner.NewInline(scanner.InlineConfig{Panel: e.panel, Streams: bodies(cfg)})
 	return e, nil
+}
+
+// icapConnections is how many files are sent to an ICAP service at the same time.
+const icapConnections = 16
+
+// bodies is how many bodies are heard on their way from clients, who may be slow: half of
+// what each engine can hear at a time is left for the queue.
+func bodies(cfg config.Config) int {
+	n := 16
+	if cfg.ScannerClamdAddr != "" {
+		n = min(n, cfg.ScannerClamdSessions/2)
+	}
+	if cfg.ScannerICAPURL != "" {
+		n = min(n, icapConnections/2)
+	}
+	if n == 0 {
+		return scanner.NoStreams
+	}
+	return n
 }
 
 // sandboxed is the command that starts a child: this very program, even after the file it was
@@ -105,7 +124,7 @@ func (e *engines) malware(now func() time.Time) (all []malwareEngine, err error)
 	if e.cfg.ScannerICAPURL != "" {
 		e.icap, err = icap.New(icap.Config{
 			URL: e.cfg.ScannerICAPURL, MaxSize: int64(e.cfg.ScannerICAPMaxSize), Timeout: e.cfg.ScannerICAPTimeout,
-			Now: now, Log: e.log,
+			Connections: icapConnections, Now: now, Log: e.log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("scanner.icap_url: %w", err)

@@ -167,12 +167,28 @@ func (p *Pipeline) judgeCopy(ctx context.Context, actor registry.Actor, b *regis
 	case p.mode(b) == registry.ScanInline:
 		o.ID = src.ID // whose bytes they are
 		j, err := p.judge(ctx, b, o, nil)
+		if errors.Is(err, ErrInfected) {
+			p.suspect(ctx, &src)
+		}
 		if err != nil {
 			return err
 		}
 		n.Verdict, n.Renditions = j.verdict, j.renditions
 	}
 	return nil
+}
+
+// suspect has a published object inspected again, by the rules of its own bucket: malware
+// was found in a copy of it.
+func (p *Pipeline) suspect(ctx context.Context, o *registry.Object) {
+	ctx, cancel := fresh(ctx)
+	defer cancel()
+	switch _, err := p.ledger.RescanObject(ctx, registry.System(o.Tenant), o.ID); {
+	case err == nil:
+		p.queued()
+	case !errors.Is(err, registry.ErrConflict) && !errors.Is(err, registry.ErrNotFound):
+		p.log.ErrorContext(ctx, "malware was found in a copy, and what it is of is not inspected again", "object", o.ID, "err", err)
+	}
 }
 
 // inherits tells whether a copy o in bucket b need not be inspected.

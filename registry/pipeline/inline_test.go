@@ -26,6 +26,7 @@ var bad = []byte("THIS-IS-BAD")
 // or in the store.
 type listener struct {
 	streams, scans atomic.Int32
+	also           []byte // malware, too; nil is none
 	// before is what it does before it says anything; nil is nothing.
 	before func(ctx context.Context, streamed bool) error
 }
@@ -57,7 +58,7 @@ func (l *listener) hear(ctx context.Context, r io.Reader, streamed bool) (scanne
 	switch {
 	case err != nil:
 		return scanner.Result{}, err
-	case bytes.Contains(b, bad):
+	case bytes.Contains(b, bad), l.also != nil && bytes.Contains(b, l.also):
 		return scanner.Result{Result: registry.VerdictInfected, Reason: "malware", Signature: "Bad"}, nil
 	}
 	return scanner.Result{Result: registry.VerdictClean}, nil

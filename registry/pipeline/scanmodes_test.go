@@ -210,6 +210,26 @@ func TestACopyOfAReleasedObjectIsScanned(t *testing.T) {
 	}
 }
 
+// TestAnInfectedCopyIsNewsOfItsSource, which was published before the engine knew.
+func TestAnInfectedCopyIsNewsOfItsSource(t *testing.T) {
+	l := &listener{}
+	r := inlineRig(t, l)
+	r.profile("deeper", registry.ScanRules{Archive: registry.ArchiveRules{MaxDepth: 1}})
+	later := []byte("harmless until today")
+	src, err := r.putKey("photos", "k", later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.also = later
+	_, err = r.Copy(t.Context(), admin, pipeline.CopyRequest{
+		Source: pipeline.Source{Bucket: "photos", Key: "k"}, Bucket: "deeper", Key: "k"})
+	if !errors.Is(err, pipeline.ErrInfected) {
+		t.Fatalf("got %v, want ErrInfected", err)
+	}
+	r.scan()
+	r.mustBe(src.ID, registry.ObjectRejected)
+}
+
 // Rules that name an engine that is not there hold, or refuse, what they cannot judge.
 func TestUnknownEngines(t *testing.T) {
 	r := inlineRig(t, &listener{})

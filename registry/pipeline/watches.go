@@ -166,8 +166,12 @@ func (w *Watch) rest(ctx context.Context) error {
 	return nil
 }
 
-// look reads on in the ledger. more says that there is more to read.
+// look reads on in the ledger, as long as the actor may. A token that is over is cut by
+// nobody. more says that there is more to read.
 func (w *Watch) look(ctx context.Context) (found []registry.Notice, more bool, err error) {
+	if err := w.p.ledger.StillProved(ctx, w.actor); err != nil {
+		return nil, false, err
+	}
 	size, err := w.p.ledger.AuditSize(ctx)
 	if err != nil {
 		return nil, false, err

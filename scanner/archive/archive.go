@@ -50,6 +50,9 @@ type Config struct {
 	// MaxTime bounds the unpacking of one object, without the time that other
 	// engines take; 0 is 10 minutes.
 	MaxTime time.Duration
+	// MaxEngineTime bounds the time that the malware engines take over one object's
+	// members; 0 is 1 hour. Each has its limit for one, of which there can be many.
+	MaxEngineTime time.Duration
 	// SpoolDir is where members are kept that are too large for memory or are
 	// archives themselves: at most MaxBytes for each object under way. "" is the
 	// system's.
@@ -86,6 +89,9 @@ func New(cfg Config) *Engine {
 	cfg.Defaults = orDefaults(cfg.Defaults, DefaultRules())
 	if cfg.MaxTime == 0 {
 		cfg.MaxTime = 10 * time.Minute
+	}
+	if cfg.MaxEngineTime == 0 {
+		cfg.MaxEngineTime = time.Hour
 	}
 	return &Engine{cfg: cfg}
 }

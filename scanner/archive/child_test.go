@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/registry"
 	"sallyport/scanner"
 	"sallyport/scanner/archive"
 )
@@ -79,6 +80,39 @@ func TestChild(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
+}
+
+// thorough is a malware engine that takes its time over everything.
+type thorough struct {
+	take func()
+	n    int // members it has had
+}
+
+func (*thorough) Name() string { return "thorough" }
+
+func (e *thorough) Stream(context.Context, io.Reader, int64) (scanner.Result, error) {
+	e.take()
+	e.n++
+	return scanner.Result{Result: registry.VerdictClean}, nil
+}
+
+// TestEnginesHaveAnEnd: of many members none of which is over an engine's own limit, one
+// object must not keep a worker for days.
+func TestEnginesHaveAnEnd(t *testing.T) {
+	var now time.Time
+	e := &thorough{take: func() { now = now.Add(2 * time.Minute) }}
+	cfg := config(t, nil)
+	cfg.Malware, cfg.Now = []scanner.Streamer{e}, func() time.Time { return now }
+	var files []file
+	for i := range 100 {
+		files = append(files, file{fmt.Sprint(i), hello})
+	}
+	if got := verdict(judge(t, archive.New(cfg), input(t, zipped(t, files...)))); got != "incomplete archive_time" || e.n != 31 {
+		t.Errorf("%q after %d members", got, e.n)
+	}
+	if got := verdict(judge(t, archive.New(cfg), input(t, zipped(t, files[:30]...)))); got != "clean" {
+		t.Errorf("%q", got)
+	}
 }
 
 // TestTogether has one engine judge several objects at a time.

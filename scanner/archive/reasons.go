@@ -25,7 +25,8 @@ const (
 	ReasonEntries = "archive_entries"
 	ReasonBytes   = "archive_bytes"
 	ReasonRatio   = "archive_ratio"
-	// ReasonTime: unpacking takes longer than Config.MaxTime.
+	// ReasonTime: unpacking takes longer than Config.MaxTime, or the engines longer than
+	// Config.MaxEngineTime.
 	ReasonTime = "archive_time"
 	// ReasonEncrypted: a member, or the list of them, is encrypted.
 	ReasonEncrypted = "archive_encrypted"

@@ -41,6 +41,7 @@ type scan struct {
 	entries int           // of all containers
 	bytes   int64         // unpacked, of all members
 	took    time.Duration // unpacking, without the malware engines
+	engines time.Duration // what those took
 	worst   scanner.Result
 }
 
@@ -92,8 +93,8 @@ func (s *scan) limit(reason string) error {
 
 // open has a child unpack one archive and looks at all that comes out of it.
 func (s *scan) open(ctx context.Context, c container) error {
-	start, engines := s.cfg.Now(), time.Duration(0)
-	took := func() time.Duration { return s.took + s.cfg.Now().Sub(start) - engines }
+	start, engines := s.cfg.Now(), s.engines
+	took := func() time.Duration { return s.took + s.cfg.Now().Sub(start) - (s.engines - engines) }
 	var stopped error
 	frame := func(kind string, _ json.RawMessage, body io.Reader) error {
 		if kind != memberFrame {
@@ -113,7 +114,9 @@ func (s *scan) open(ctx context.Context, c container) error {
 		}
 		before := s.cfg.Now()
 		stopped = s.look(ctx, m, c.depth+1)
-		engines += s.cfg.Now().Sub(before)
+		if s.engines += s.cfg.Now().Sub(before); stopped == nil && s.engines > s.cfg.MaxEngineTime {
+			stopped = s.limit(ReasonTime)
+		}
 		return stopped
 	}
 	left := s.rules.MaxEntries - s.entries

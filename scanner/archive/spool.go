@@ -100,11 +100,6 @@ func (s *spool) open() error {
 			return err
 		}
 	}
-	if s.dir != "" {
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return fmt.Errorf("spool: %w", err)
-		}
-	}
 	f, err := os.CreateTemp(s.dir, "archive-*")
 	if err != nil {
 		return err

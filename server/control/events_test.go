@@ -180,6 +180,20 @@ func TestEventsEndWithTheirCredential(t *testing.T) {
 	}
 }
 
+// TestBusyStreamsEndWithTheirToken: whoever has it gets nothing that happens after its
+// time, however much does.
+func TestBusyStreamsEndWithTheirToken(t *testing.T) {
+	r := newRig(t)
+	by := r.root
+	by.token = r.do(r.root, "POST", "/tokens", `{"name":"t","roles":["reader"],"ttl":"1h"}`).want(201, "").text("token")
+	s := r.watch(by, "/events", nil)
+	r.begin(r.root, "x")
+	s.want("upload.created")
+	r.advance(2 * time.Hour)
+	r.begin(r.root, "too late")
+	s.ended()
+}
+
 // TestQuietStreamsBeat, so that nobody on the way takes them for dead.
 func TestQuietStreamsBeat(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.api.EventBeat = 150 * time.Millisecond })

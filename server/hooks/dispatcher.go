@@ -53,8 +53,10 @@ const (
 	MaxFailures = 5
 	maxPause    = time.Hour
 
-	// turnLength is how many messages one webhook sends before others have their turn.
+	// turnLength is how many messages one webhook sends before others have their turn, and
+	// turnTime after how long it begins no more.
 	turnLength = 32
+	turnTime   = 5 * time.Second
 	// restEvery bounds how often the ledger is looked at because of news.
 	restEvery = 100 * time.Millisecond
 	// lookEvery is when to look even without news, and again after the ledger failed.
@@ -279,9 +281,13 @@ func (d *Dispatcher) broken(ctx context.Context, w registry.Webhook, err error) 
 
 // send makes one try of a message, and of what follows it for as long as a turn lasts.
 func (d *Dispatcher) send(ctx context.Context, m registry.Message) {
+	began := d.cfg.Now()
 	for range turnLength {
 		if err := d.try(ctx, m); err != nil {
 			d.broken(ctx, m.Webhook, err)
+			return
+		}
+		if d.cfg.Now().Sub(began) >= turnTime {
 			return
 		}
 		o, err := d.cfg.Ledger.NextMessage(ctx, m.Webhook.Tenant, m.Webhook.ID, registry.Looked{})

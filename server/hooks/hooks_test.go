@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -404,6 +405,32 @@ func TestTenantsDoNotHoldEachOtherUp(t *testing.T) {
 	v.await(r, 1)
 	if n := len(hanging.got()); n != 1 {
 		t.Errorf("%d of four workers are one tenant's", n)
+	}
+}
+
+// TestSlowTargetsHaveShortTurns: one that takes everything, and its time, does not keep a
+// worker from others until it has had all that waits for it.
+func TestSlowTargetsHaveShortTurns(t *testing.T) {
+	var late atomic.Int64
+	r := newRig(t, func(c *hooks.Config) {
+		c.Workers = 1
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
+	})
+	const n = 20
+	slow := startReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+		late.Add(int64(10 * time.Second))
+		w.WriteHeader(http.StatusNoContent)
+	})
+	r.hook(slow.URL + "/a")
+	r.hook(slow.URL + "/b")
+	for range n {
+		r.begin()
+	}
+	r.run()
+	calls := slow.await(r, 2*n)
+	first := calls[0].path
+	if !slices.ContainsFunc(calls[:n/2], func(c call) bool { return c.path != first }) {
+		t.Errorf("%s got %d messages before the other one got any", first, n/2)
 	}
 }
 

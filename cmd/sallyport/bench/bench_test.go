@@ -88,6 +88,7 @@ func TestBench(t *testing.T) {
 		{"list", benchList},
 		{"ledger", benchLedger},
 		{"memory", benchMemory},
+		{"scanning", benchScanning},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) { part.run(t, b) })

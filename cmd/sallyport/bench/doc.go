@@ -6,7 +6,8 @@
 //
 //	go test -tags bench -count 1 -v -run TestBench/disk ./cmd/sallyport/bench
 //
-// The ledger of ten million objects takes most of an hour of it.
+// The ledger of ten million objects takes most of an hour of it. TestBench/scanning
+// needs clamd (apt-get install clamav-daemon).
 //
 // Servers are real processes on the loopback. They take turns in short rounds,
 // and a ratio is the median of the ratios within each round, so that whatever
@@ -23,5 +24,6 @@
 //	SALLYPORT_BENCH_LARGE    bytes of the object that TestBench/copy copies (1073741824)
 //	SALLYPORT_BENCH_PARTS    parts in TestBench/complete (1000)
 //	SALLYPORT_BENCH_KEYS     keys in TestBench/list (100000)
+//	SALLYPORT_BENCH_QUEUE    objects that TestBench/scanning drains (10000)
 //	SALLYPORT_BENCH_ROWS     which rows of objects, a regular expression: "^GET 4 KiB"
 package bench

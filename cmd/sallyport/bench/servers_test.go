@@ -28,6 +28,7 @@ type server struct {
 	name    string
 	host    string // host:port of the S3 port
 	control string // the same of Sallyport's control port
+	ops     string // and of the one with metrics
 	process *process
 	missing string // how to install it; it is not running then
 }
@@ -73,8 +74,9 @@ func buildSallyport(t *testing.T) string {
 }
 
 // startSallyport starts one with everything at its default, on the disk or, with
-// behind, in front of another server.
-func (b *bench) startSallyport(t *testing.T, name string, behind *server) server {
+// behind, in front of another server. Settings are environment variables, NAME=VALUE
+// without SALLYPORT_.
+func (b *bench) startSallyport(t *testing.T, name string, behind *server, settings ...string) server {
 	t.Helper()
 	data := b.vol.folder(t, "sallyport")
 	env := []string{"SALLYPORT_ROOT_ACCESS_KEY=" + accessKey, "SALLYPORT_ROOT_SECRET_KEY=" + secretKey}
@@ -83,15 +85,19 @@ func (b *bench) startSallyport(t *testing.T, name string, behind *server) server
 			"SALLYPORT_BACKEND_S3_BUCKET="+backendBucket,
 			"SALLYPORT_BACKEND_S3_ACCESS_KEY="+accessKey, "SALLYPORT_BACKEND_S3_SECRET_KEY="+secretKey)
 	}
+	for _, setting := range settings {
+		env = append(env, "SALLYPORT_"+setting)
+	}
 	p := launch(t, t.TempDir(), env, b.binary, "serve", "--data", data,
 		"--s3-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
-	var reached struct{ S3, Control string }
+	var reached struct{ S3, Control, Ops string }
 	p.await(t, func() bool {
 		text, err := os.ReadFile(filepath.Join(data, "endpoints.json"))
 		return err == nil && json.Unmarshal(text, &reached) == nil
 	})
 	s := server{name: name, process: p,
-		host: strings.TrimPrefix(reached.S3, "http://"), control: strings.TrimPrefix(reached.Control, "http://")}
+		host: strings.TrimPrefix(reached.S3, "http://"), control: strings.TrimPrefix(reached.Control, "http://"),
+		ops: strings.TrimPrefix(reached.Ops, "http://")}
 	s.makeBucket(t, bucket)
 	return s
 }

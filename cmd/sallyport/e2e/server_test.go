@@ -113,6 +113,9 @@ func serveProgram(t testing.TB, program, data string, on backend, settings ...st
 		s.searchLog()
 		if t.Failed() {
 			t.Logf("the server's log ends:\n%s", tail(s.logs, 100))
+			if _, report, ok := strings.Cut(s.logs, "WARNING: DATA RACE"); ok {
+				t.Logf("a data race:%s", report[:min(len(report), 8<<10)])
+			}
 		}
 	})
 	return s
