@@ -310,7 +310,7 @@ func TestSlowDownloadArrives(t *testing.T) {
 			name, want := content(t, size)
 			f := start(t, server.Config{
 				// Far less time per deadline than one slice takes this client.
-				Limits: server.Limits{BodyIdle: 60 * time.Millisecond, MinRate: -1},
+				Limits: server.Limits{BodyIdle: 250 * time.Millisecond, MinRate: -1},
 				Routes: routes(func(c *fiber.Ctx) error {
 					file, err := os.Open(name)
 					if err != nil {
@@ -332,7 +332,7 @@ func TestSlowDownloadArrives(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tick := time.NewTicker(5 * time.Millisecond)
+			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
 			var got bytes.Buffer
 			for err == nil {

@@ -85,6 +85,15 @@ func (w *world) fresh() matter {
 	return matter{wholePiece(seed, sizeOf(seed))}
 }
 
+// unlike is fresh matter that is long enough to be told from all other by its bytes.
+func (w *world) unlike() matter {
+	for {
+		if m := w.fresh(); len(m.bytes()) > 8 {
+			return m
+		}
+	}
+}
+
 // sizeOf is how many bytes belong to a seed: most are few, some take a while.
 func sizeOf(seed uint64) int {
 	switch seed % 16 {

@@ -35,7 +35,7 @@ func newKillOnce(w *world) *killOnce {
 
 func (o *killOnce) act(r *rand.Rand, worker int) error {
 	k := o.key(fmt.Sprintf("%s/worker %d/key-%d", onceBucket, worker, r.IntN(keysEach)))
-	u := &killURL{key: k, data: o.fresh()}
+	u := &killURL{key: k, data: o.unlike()}
 	// No two are the same URL: that of a key is, within a second, but for its life.
 	life := time.Hour - time.Duration(u.data[0].seed%1800)*time.Second
 	u.target, u.until = o.s.root.presign("PUT", k.path, life), time.Now().Add(life)
@@ -89,7 +89,7 @@ func (o *killOnce) settle() {
 // putAnew uses a URL whose put did not happen, with other bytes.
 func (o *killOnce) putAnew(u *killURL) {
 	o.s.t.Helper()
-	u.data = o.fresh()
+	u.data = o.unlike()
 	a, err := o.send(u, u.data)
 	if err != nil || a.Status != http.StatusOK {
 		o.s.t.Errorf("the URL of an interrupted put: %s, %v", a, err)
