@@ -99,9 +99,10 @@ func (p *Pool) Run(ctx context.Context, job string, in *os.File, params any, fra
 		}
 		used := w.objects > 0
 		reply, err := w.run(ctx, message, in, frame)
-		p.give(ctx, w, err)
+		worn := used && !w.begun && maybeWorn(err)
+		p.give(ctx, w, err) // from here on it is another's
 		p.metrics.ended(err)
-		if used && !w.begun && maybeWorn(err) {
+		if worn {
 			continue
 		}
 		return reply, err
