@@ -90,13 +90,15 @@ func (x task) rounds(t *testing.T, b *bench, servers []server) map[string]series
 
 func (x task) once(t *testing.T, b *bench, s server) sample {
 	t.Helper()
-	c := dial(t, s.host)
-	defer c.Close()
+	// Each step on a connection of its own: servers close those that were idle during
+	// a long one.
 	do := func(step func(*conn, server) error) {
 		t.Helper()
 		if step == nil {
 			return
 		}
+		c := dial(t, s.host)
+		defer c.Close()
 		if err := step(c, s); err != nil {
 			t.Fatalf("%s on %s: %v", x.name, s.name, err)
 		}
