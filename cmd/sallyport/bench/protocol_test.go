@@ -90,27 +90,28 @@ func (x task) rounds(t *testing.T, b *bench, servers []server) map[string]series
 
 func (x task) once(t *testing.T, b *bench, s server) sample {
 	t.Helper()
-	// Each step on a connection of its own: servers close those that were idle during
-	// a long one.
-	do := func(step func(*conn, server) error) {
+	do := func(c *conn, step func(*conn, server) error) {
 		t.Helper()
 		if step == nil {
 			return
 		}
-		c := dial(t, s.host)
-		defer c.Close()
 		if err := step(c, s); err != nil {
 			t.Fatalf("%s on %s: %v", x.name, s.name, err)
 		}
 	}
-	do(x.before)
+	first := dial(t, s.host)
+	do(first, x.before)
+	first.Close()
 	b.vol.settle(t)
+	// Servers close connections that were idle for as long as that may have taken.
+	c := dial(t, s.host)
+	defer c.Close()
 	result := sample{ops: 1, cpu: -s.process.cpu(t)}
 	began := time.Now()
-	do(x.timed)
+	do(c, x.timed)
 	result.elapsed = time.Since(began)
 	result.cpu += s.process.cpu(t)
-	do(x.after)
+	do(c, x.after)
 	return result
 }
 
